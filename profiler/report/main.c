@@ -1,0 +1,61 @@
+/* main.c: `tidemark`: picks the command and prints what there is. Owns nothing else. */
+#include "profiler/report/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *does;
+} commands[] = {
+    {"run", tm_command_run, "run a command under the library"},
+    {"snapshot", tm_command_snapshot, "ask a running process for a snapshot and print its path"},
+    {"trim", tm_command_trim, "make a running process give back all that can go back"},
+    {"report", tm_command_report, "explain a snapshot: where every byte of RSS goes"},
+    {"compare", tm_command_compare, "run a command under several allocators and compare RSS and time"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+void tm_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("tidemark: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+static void print_help(FILE *out)
+{
+    fputs("usage: tidemark COMMAND [OPTIONS]\n\n"
+          "Shows why a process holds memory that it does not use, and gives it back.\n\ncommands:\n",
+          out);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].does);
+    fputs("\n`tidemark COMMAND --help` tells more. Exit status: 0 success, 1 failure, 2 bad usage.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("tidemark " TIDEMARK_VERSION);
+        return 0;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    tm_error("there is no command '%s'; `tidemark --help` lists them", argv[1]);
+    return 2;
+}

@@ -30,7 +30,6 @@
 /* std::nothrow_t, which only its address passes through here. */
 struct nothrow;
 
-/* clang-format off: one name a line reads best */
 REPLACEABLE void *tm_new(size_t size) __asm__("_Znwm");
 REPLACEABLE void *tm_new_array(size_t size) __asm__("_Znam");
 REPLACEABLE void *tm_new_nothrow(size_t size,
@@ -68,7 +67,6 @@ tm_delete_aligned_nothrow(void *ptr, size_t alignment,
 REPLACEABLE void tm_delete_array_aligned_nothrow(
     void *ptr, size_t alignment,
     const struct nothrow *tag) __asm__("_ZdaPvSt11align_val_tRKSt9nothrow_t");
-/* clang-format on */
 
 /* The base forms of this file whatever the program put in their place, to tell the one from the
  * other. */

@@ -17,6 +17,8 @@ enum tm_request {
     TM_REQUEST_TRIM = 0x7d1d0002,
 };
 
+/* Counters only grow; last_* are set before the counter that tells of them. Always true once no snapshot is
+ * under way: requested == merged + written + failed. fork starts them again from 0 in the child. */
 struct tm_status {
     char magic[8];        /* TM_STATUS_MAGIC */
     uint32_t version;     /* 1 */
@@ -29,8 +31,8 @@ struct tm_status {
     uint32_t failed;      /* snapshots given up */
     uint32_t trims;       /* trim requests done */
     int32_t last_error;   /* errno of the last failure; 0: none yet */
-    char last_path[256];  /* of the last snapshot written, or that could not be; NUL-terminated */
-    char last_step[32];   /* what failed: "open", "write", "rename", "fork", …; NUL-terminated */
+    char last_step[32];   /* what failed last: "open", "write", "rename", "clone", …; NUL-terminated */
+    char last_path[1024]; /* of the last snapshot written, or that could not be; absolute; NUL-terminated */
 };
 
 #endif

@@ -1,0 +1,83 @@
+/* signals.c: owns the handler of the signal that asks for a snapshot, and notices when the program
+ * takes that signal for itself.
+ *
+ * Why sigaction and signal are interposed: sending the signal to a program that has meanwhile put
+ * its own handler there would make it do something else (nginx replaces its binary on SIGUSR2), so
+ * the command must know before it sends. The kernel tells nobody whose handler is installed. The
+ * two functions forward to libc and change one thing: where libc would hand out Tidemark's handler
+ * as the old one, the program sees SIG_DFL, as if the library were not there. What the program
+ * installs, SIG_DFL included, is installed: a program that resets the signal to die by it does die.
+ * Handlers installed past libc (Go does) are noticed by the recorder, which looks now and then
+ * while it keeps the timeline.
+ */
+#include "preload/signals.h"
+
+#include "allocator/tidemark_alloc.h"
+#include "profiler/record/record.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define TM_EXPORT __attribute__((visibility("default")))
+
+/* libc's own names for what is interposed here. */
+int __sigaction(int signal_number, const struct sigaction *action, struct sigaction *old);
+__sighandler_t ssignal(int signal_number, __sighandler_t handler);
+
+static void on_signal(int signal_number, siginfo_t *info, void *context)
+{
+    (void)signal_number;
+    (void)context;
+    if (info->si_code == SI_USER || info->si_code == SI_TKILL ||
+        (info->si_code == SI_QUEUE && info->si_value.sival_int == TM_REQUEST_SNAPSHOT)) {
+        tm_record_request();
+    } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == TM_REQUEST_TRIM) {
+        int saved = errno;
+        tm_trim_from_signal();
+        errno = saved;
+        __atomic_fetch_add(&tidemark_status.trims, 1, __ATOMIC_RELEASE);
+    }
+}
+
+void tm_signals_start(int signal_number)
+{
+    struct sigaction action;
+    struct sigaction old;
+    if (signal_number == 0 || __sigaction(signal_number, NULL, &old) != 0)
+        return;
+    if ((old.sa_flags & SA_SIGINFO) != 0 || old.sa_handler != SIG_DFL)
+        return;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    sigfillset(&action.sa_mask);
+    if (__sigaction(signal_number, &action, NULL) == 0)
+        tm_record_handler((uintptr_t)on_signal);
+}
+
+static void note_taken(int signal_number)
+{
+    if (signal_number == __atomic_load_n(&tidemark_status.signal, __ATOMIC_RELAXED))
+        __atomic_store_n(&tidemark_status.handler, 0, __ATOMIC_RELEASE);
+}
+
+TM_EXPORT int sigaction(int signal_number, const struct sigaction *action, struct sigaction *old)
+{
+    /* Before the change, so that nobody who asks in between sends a signal that is the program's by
+     * then. */
+    if (action != NULL)
+        note_taken(signal_number);
+    int result = __sigaction(signal_number, action, old);
+    if (result == 0 && old != NULL && (old->sa_flags & SA_SIGINFO) != 0 &&
+        old->sa_sigaction == on_signal)
+        memset(old, 0, sizeof *old); /* SIG_DFL, no flags, empty mask */
+    return result;
+}
+
+TM_EXPORT __sighandler_t signal(int signal_number, __sighandler_t handler)
+{
+    note_taken(signal_number);
+    __sighandler_t old = ssignal(signal_number, handler);
+    return old == (__sighandler_t)(void (*)(void))on_signal ? SIG_DFL : old;
+}

@@ -1,0 +1,56 @@
+/* record.h: the recorder's door, for preload/. The recorder makes snapshots and keeps the timeline;
+ * it allocates nothing from the heap that it watches and, where a signal can reach it, uses only
+ * raw system calls and static memory.
+ *
+ * preload/ calls tm_record_start once, before there is a second thread; then tm_record_request from
+ * the signal handler, tm_record_fork_child first thing in the child of fork, tm_record_exit when
+ * the process ends of its own accord.
+ */
+#ifndef TIDEMARK_RECORD_H
+#define TIDEMARK_RECORD_H
+
+#include "profiler/format/status.h"
+
+#include <stdint.h>
+
+enum {
+    TM_OUT_BYTES = 512,   /* of the out pattern, with its NUL */
+    TM_PATH_BYTES = 1024, /* of a snapshot's path, with its NUL: what tm_status.last_path holds */
+    TM_LINES_BYTES = 1024,
+};
+
+enum tm_record_exit_kind { TM_EXIT_NONE, TM_EXIT_SUMMARY, TM_EXIT_SNAPSHOT };
+
+struct tm_record_settings {
+    int signal;                         /* that asks for a snapshot; 0: none */
+    enum tm_record_exit_kind exit_kind; /* what to do at exit */
+    uint64_t timeline_ns;               /* interval of the timeline; 0: off */
+    char out[TM_OUT_BYTES];             /* pattern of the path: %p pid, %n number, %e program, %% */
+    char lines[TM_LINES_BYTES]; /* the configuration in force as key=value lines, for the CONFIG
+                                   section */
+};
+
+/* What the command reads from outside: the one exported object of the library. Written with atomic
+ * operations. */
+extern struct tm_status tidemark_status;
+
+/* Starts the timeline and fills tidemark_status. Keeps a copy of settings. */
+void tm_record_start(const struct tm_record_settings *settings);
+
+/* Tells where the handler of settings.signal now points (the first word of the kernel's sigaction):
+ * the signal is Tidemark's as long as it points there. Called once, by whoever installed it. */
+void tm_record_handler(uintptr_t handler);
+
+/* Asks for a snapshot. Async-signal-safe, keeps errno, returns after about the time of one
+ * clone(2): the work goes on in a thread that lives only for it. All signals are blocked while it
+ * runs. */
+void tm_record_request(void);
+
+/* Does what exit= asks for; returns when it is done. */
+void tm_record_exit(void);
+
+/* Makes the recorder of a forked child its own: no snapshot under way, counters at 0. The timeline
+ * is kept: the heap it tells of is the same. */
+void tm_record_fork_child(void);
+
+#endif

@@ -1,0 +1,92 @@
+/* sys.h: raw system calls for code that may run where libc must not: in a signal handler that
+ * interrupted any instruction, in a thread that libc knows nothing of, in a copy of the process
+ * frozen at any instruction. Each returns what the kernel returned, a negative errno on failure,
+ * and touches neither errno nor any other thread-local variable.
+ */
+#ifndef TIDEMARK_RECORD_SYS_H
+#define TIDEMARK_RECORD_SYS_H
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#ifndef __x86_64__
+#error                                                                                             \
+    "the recorder knows the system calls of x86-64 only; another machine needs sys.h and helper.c"
+#endif
+
+static inline long tm_sys6(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static inline long tm_sys4(long number, long a, long b, long c, long d)
+{
+    return tm_sys6(number, a, b, c, d, 0, 0);
+}
+
+static inline long tm_sys3(long number, long a, long b, long c)
+{
+    return tm_sys6(number, a, b, c, 0, 0, 0);
+}
+
+static inline int tm_sys_getpid(void)
+{
+    return (int)tm_sys3(SYS_getpid, 0, 0, 0);
+}
+
+static inline int tm_sys_open(const char *path, int flags, unsigned mode)
+{
+    return (int)tm_sys4(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, mode);
+}
+
+static inline void tm_sys_close(int fd)
+{
+    tm_sys3(SYS_close, fd, 0, 0);
+}
+
+static inline long tm_sys_read(int fd, void *to, size_t size)
+{
+    return tm_sys3(SYS_read, fd, (long)to, (long)size);
+}
+
+static inline long tm_sys_pread(int fd, void *to, size_t size, uint64_t offset)
+{
+    return tm_sys4(SYS_pread64, fd, (long)to, (long)size, (long)offset);
+}
+
+static inline long tm_sys_write(int fd, const void *from, size_t size)
+{
+    return tm_sys3(SYS_write, fd, (long)from, (long)size);
+}
+
+static inline uint64_t tm_sys_clock_ns(clockid_t clock)
+{
+    struct timespec now = {0, 0};
+    tm_sys3(SYS_clock_gettime, clock, (long)&now, 0);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static inline void tm_sys_sleep_ns(long nanoseconds)
+{
+    struct timespec pause = {0, nanoseconds};
+    tm_sys3(SYS_nanosleep, (long)&pause, 0, 0);
+}
+
+_Noreturn static inline void tm_sys_exit_group(int status)
+{
+    for (;;)
+        tm_sys3(SYS_exit_group, status, 0, 0);
+}
+
+#endif

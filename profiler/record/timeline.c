@@ -1,0 +1,158 @@
+/* timeline.c: owns the ring of moments. There is no thread and no timer: the allocator calls the
+ * hook on its slow paths, and whoever comes by after the interval has passed stores a moment. An
+ * idle program stores none; nothing changes then.
+ *
+ * When the memory is full, neighbours are merged, the one with more in use staying, so that peaks
+ * survive, and the interval doubles: the whole run is always covered, at the finest resolution that
+ * fits.
+ */
+#include "profiler/record/timeline.h"
+
+#include "allocator/census.h"
+#include "allocator/hooks.h"
+#include "profiler/record/record.h"
+#include "profiler/record/sys.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+static struct tm_snapshot_moment moments[TM_TIMELINE_MOMENTS]; /* guarded by `busy` */
+static atomic_size_t used;                                     /* moments stored */
+static atomic_size_t merged; /* while neighbours are merged: how many pairs are done; else 0 */
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* one thread stores; others pass by */
+static _Atomic uint64_t next; /* CLOCK_MONOTONIC_COARSE in ns at which a moment is due */
+static uint64_t interval;     /* ns; guarded by `busy` after start */
+static uint64_t start;        /* CLOCK_MONOTONIC_COARSE in ns at start */
+static int watched_signal;    /* set at start */
+static _Atomic uintptr_t watched_handler;
+
+/* Answered in user space by the vDSO: some nanoseconds, and no system call that seccomp could
+ * refuse. */
+static uint64_t coarse_now(void)
+{
+    struct timespec now = {0, 0};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t in_use(const struct tm_snapshot_moment *moment)
+{
+    return moment->pool_bytes + moment->span_bytes + moment->mapping_bytes;
+}
+
+static struct tm_snapshot_moment moment_now(uint64_t now)
+{
+    struct tm_census_counters counters;
+    tm_census_counters(&counters);
+    return (struct tm_snapshot_moment){
+        .since_start_ns = now - start,
+        .pool_bytes = counters.pool_bytes,
+        .span_bytes = counters.span_bytes,
+        .mapping_bytes = counters.mapping_bytes,
+        .cached_bytes = counters.cached_bytes,
+        .purged_bytes = counters.purged_bytes + counters.unmapped_bytes,
+    };
+}
+
+/* Halves the resolution in place. A copy of the process may be made at any point in here: pair i's
+ * result overwrites only what is read already, and `merged` moves on after it, so tm_timeline_copy
+ * can always tell done from not done. */
+static void merge_neighbours(void)
+{
+    for (size_t i = 0; i < TM_TIMELINE_MOMENTS / 2; i++) {
+        const struct tm_snapshot_moment *first = &moments[2 * i];
+        const struct tm_snapshot_moment *second = &moments[2 * i + 1];
+        moments[i] = in_use(second) > in_use(first) ? *second : *first;
+        atomic_store_explicit(&merged, i + 1, memory_order_release);
+    }
+    atomic_store_explicit(&used, TM_TIMELINE_MOMENTS / 2, memory_order_release);
+    atomic_store_explicit(&merged, 0, memory_order_release);
+    interval *= 2;
+}
+
+/* Whether the signal is still Tidemark's: a handler may have been installed by a system call of the
+ * program's own. */
+static void watch_handler(void)
+{
+    struct {
+        uintptr_t handler;
+        unsigned long flags;
+        uintptr_t restorer;
+        uint64_t mask;
+    } now = {0, 0, 0, 0};
+    uintptr_t ours = atomic_load_explicit(&watched_handler, memory_order_relaxed);
+    if (ours == 0 || tm_sys4(SYS_rt_sigaction, watched_signal, 0, (long)&now, sizeof now.mask) != 0)
+        return;
+    __atomic_store_n(&tidemark_status.handler, now.handler == ours, __ATOMIC_RELAXED);
+}
+
+static void tick(void)
+{
+    uint64_t now = coarse_now();
+    if (now < atomic_load_explicit(&next, memory_order_relaxed) ||
+        atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+        return;
+    if (now >= atomic_load_explicit(&next, memory_order_relaxed)) {
+        if (atomic_load_explicit(&used, memory_order_relaxed) == TM_TIMELINE_MOMENTS)
+            merge_neighbours();
+        size_t at = atomic_load_explicit(&used, memory_order_relaxed);
+        moments[at] = moment_now(now);
+        atomic_store_explicit(&used, at + 1, memory_order_release);
+        atomic_store_explicit(&next, now + interval, memory_order_relaxed);
+        watch_handler();
+    }
+    atomic_flag_clear_explicit(&busy, memory_order_release);
+}
+
+void tm_timeline_start(uint64_t interval_ns, int signal_number)
+{
+    start = coarse_now();
+    watched_signal = signal_number;
+    interval = interval_ns;
+    if (interval_ns != 0)
+        atomic_store(&tm_hook_tick, tick);
+}
+
+void tm_record_handler(uintptr_t handler)
+{
+    atomic_store(&watched_handler, handler);
+    __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
+}
+
+void tm_timeline_fork_child(void)
+{
+    /* Another thread of the parent may have been at work here. What it was merging is finished. */
+    size_t done = atomic_load(&merged);
+    for (size_t i = done; done != 0 && i < TM_TIMELINE_MOMENTS / 2; i++)
+        moments[i] = moments[2 * i];
+    if (done != 0) {
+        atomic_store(&used, TM_TIMELINE_MOMENTS / 2);
+        atomic_store(&merged, 0);
+    }
+    atomic_flag_clear(&busy);
+}
+
+uint64_t tm_timeline_now_ns(void)
+{
+    return coarse_now() - start;
+}
+
+size_t tm_timeline_copy(struct tm_snapshot_moment *to)
+{
+    size_t count = 0;
+    size_t done = atomic_load_explicit(&merged, memory_order_acquire);
+    size_t end = atomic_load_explicit(&used, memory_order_acquire);
+    if (interval == 0)
+        return 0;
+    for (size_t i = 0; i < end && i < TM_TIMELINE_MOMENTS; i++)
+        if (i < done || i >= 2 * done)
+            to[count++] = moments[i];
+    to[count++] = moment_now(coarse_now());
+    return count;
+}
+
+size_t tm_timeline_bytes(void)
+{
+    return sizeof moments;
+}

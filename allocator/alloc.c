@@ -1,0 +1,212 @@
+/* alloc.c: the entry points, under the allocator's own names (tidemark_alloc.h), and the slow sides of fast.h. What the C
+ * standard or POSIX asks of a symbol beyond this is preload/'s business.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "allocator/arena.h"
+#include "allocator/cache.h"
+#include "allocator/fast.h"
+#include "allocator/os.h"
+#include "allocator/large.h"
+#include "allocator/span.h"
+#include "allocator/tidemark_alloc.h"
+
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* A block of a pool. *zero (may be NULL): it is zero but for its first word. */
+static void *take_small(unsigned size_class, bool *zero)
+{
+    struct tm_heap *heap = tm_heap;
+    struct tm_block *block = heap->bin[size_class];
+    if (tm_likely(block != NULL)) {
+        heap->bin[size_class] = block->next;
+        if (zero != NULL)
+            *zero = heap->bin_zero[size_class];
+        return block;
+    }
+    block = tm_heap_refill(heap, size_class, zero);
+    return block != NULL ? block : no_memory();
+}
+
+void *tm_malloc_slow(size_t size)
+{
+    if (tm_likely(size <= TM_SMALL_MAX))
+        return take_small(tm_class_of(size), NULL);
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    void *span = tm_span_take(size, TM_PAGE, false);
+    return span != NULL ? span : no_memory();
+}
+
+void *tm_malloc(size_t size)
+{
+    return tm_malloc_fast(size);
+}
+
+void *tm_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
+        return no_memory();
+    if (bytes > TM_SMALL_MAX) {
+        void *span = tm_span_take(bytes, TM_PAGE, true);
+        return span != NULL ? span : no_memory();
+    }
+    bool zero;
+    void *block = take_small(tm_class_of(bytes), &zero);
+    if (block != NULL)
+        memset(block, 0, zero ? sizeof(struct tm_block) : bytes);
+    return block;
+}
+
+void *tm_aligned(size_t alignment, size_t size)
+{
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    if (alignment <= 16)
+        return tm_malloc_fast(size);
+    if (alignment <= TM_PAGE && size <= TM_SMALL_MAX) {
+        /* Pools lie at multiples of 16 KiB: a block size that is a multiple of the alignment gives aligned blocks. The
+         * next power of two always is one. */
+        unsigned size_class = tm_class_of(size < alignment ? alignment : size);
+        while (size_class < TM_CLASSES && tm_classes[size_class].block_size % alignment != 0)
+            size_class++;
+        return take_small(size_class, NULL);
+    }
+    void *span = tm_span_take(size < TM_PAGE ? TM_PAGE : size, alignment, false);
+    return span != NULL ? span : no_memory();
+}
+
+/* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND): it goes on. */
+static void complain(const void *ptr)
+{
+    static _Atomic bool said;
+    if (atomic_exchange_explicit(&said, true, memory_order_relaxed))
+        return;
+    enum { DIGITS = sizeof "tidemark: free(0x" - 1 };
+    char text[] = "tidemark: free(0x0000000000000000): not the start of a block of this heap; ignored (freed "
+                  "twice, or from another malloc?). Further ones are not reported.\n";
+    for (unsigned i = 0; i < 16; i++)
+        text[DIGITS + i] = "0123456789abcdef"[(uintptr_t)ptr >> (60 - 4 * i) & 15];
+    tm_os_message(text, sizeof text - 1);
+}
+
+void tm_free_slow(void *ptr)
+{
+    if (ptr == NULL)
+        return;
+    if (tm_in_chunk(ptr)) {
+        struct tm_heap *heap = tm_heap;
+        struct tm_pool *pool = tm_pool_of(ptr);
+        if (pool != NULL) {
+            if (atomic_load_explicit(&pool->owner, memory_order_relaxed) == heap)
+                tm_heap_free_own(heap, pool, ptr);
+            else
+                tm_heap_free_remote(heap, pool, ptr);
+            return;
+        }
+    }
+    if (!tm_span_give(ptr))
+        complain(ptr);
+}
+
+void tm_free(void *ptr)
+{
+    tm_free_fast(ptr);
+}
+
+size_t tm_usable_size(const void *ptr)
+{
+    if (ptr == NULL)
+        return 0;
+    struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
+    return pool != NULL ? pool->block_size : tm_span_bytes(ptr);
+}
+
+void *tm_realloc(void *ptr, size_t size)
+{
+    if (ptr == NULL)
+        return tm_malloc(size);
+    if (size == 0) {
+        tm_free(ptr);
+        return NULL;
+    }
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    size_t usable = tm_usable_size(ptr);
+    /* In place while at least half of the block stays in use; a span gives its last pages back in place. */
+    if (size <= usable && size >= usable / 2 && (usable <= TM_SMALL_MAX || usable - size < TM_PAGE))
+        return ptr;
+    if (usable > TM_SMALL_MAX && size > TM_SMALL_MAX) {
+        void *resized = tm_span_resize(ptr, size);
+        if (resized != NULL)
+            return resized;
+    }
+    void *moved = NULL;
+    /* What outgrew its place will grow again: leave it room, which costs addresses only. */
+    if (size > usable && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2)
+        moved = tm_malloc(size + size / 4);
+    if (moved == NULL)
+        moved = tm_malloc(size);
+    if (moved == NULL)
+        return size <= usable ? ptr : NULL;
+    memcpy(moved, ptr, size < usable ? size : usable);
+    tm_free(ptr);
+    return moved;
+}
+
+bool tm_trim(void)
+{
+    tm_heap_call_for_trim();
+    bool pools = tm_heap_purge(tm_heap);
+    return tm_arena_trim() || pools;
+}
+
+void tm_trim_from_signal(void)
+{
+    /* The thread's own heap may be in the middle of an operation: it does its part at its next slow path. */
+    tm_heap_call_for_trim();
+    tm_arena_trim_try();
+}
+
+void tm_set_retain(size_t bytes, unsigned percent)
+{
+    tm_cache_set_retain(bytes, percent);
+}
+
+void tm_thread_exit(void)
+{
+    tm_heap_thread_exit();
+}
+
+/* The order: threads without a heap, register, shared lists by class, mappings, arenas. */
+void tm_fork_prepare(void)
+{
+    tm_heap_lock_all();
+    tm_lock(&tm_large_lock);
+    tm_lock(&tm_arena_lock);
+    tm_lock_all_taken();
+}
+
+void tm_fork_parent(void)
+{
+    tm_lock_all_over();
+    tm_unlock(&tm_arena_lock);
+    tm_unlock(&tm_large_lock);
+    tm_heap_unlock_all();
+}
+
+void tm_fork_child(void)
+{
+    tm_lock_all_over();
+    tm_lock_reset(&tm_arena_lock);
+    tm_lock_reset(&tm_large_lock);
+    tm_heap_reset_locks();
+    tm_cache_fork_child();
+    tm_heap_fork_child();
+}

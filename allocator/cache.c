@@ -1,0 +1,144 @@
+/* cache.c: see cache.h. */
+#include "allocator/cache.h"
+
+#include "allocator/arena.h"
+#include "allocator/os.h"
+
+_Atomic uint64_t tm_bytes_in_pools, tm_bytes_in_spans, tm_bytes_in_mappings, tm_cached_bytes;
+
+/* Arenas with dirty pages, hottest first. */
+static struct tm_link warm;
+/* The arena of which somebody purges pages without the lock, and these pages; NULL: nobody does. He goes on until
+ * the budget is met. */
+static struct tm_arena *purging;
+static uint64_t purging_pages;
+
+/* What may stay: see tm_cache_budget(). The defaults are where a smaller value began to cost time. */
+static _Atomic size_t retain_bytes = (size_t)1024 * 1024;
+static _Atomic unsigned retain_percent = 6;
+
+void tm_cache_set_retain(size_t bytes, unsigned percent)
+{
+    atomic_store_explicit(&retain_bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&retain_percent, percent, memory_order_relaxed);
+}
+
+size_t tm_cache_budget(void)
+{
+    uint64_t in_use = atomic_load_explicit(&tm_bytes_in_pools, memory_order_relaxed) +
+                      atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed) +
+                      atomic_load_explicit(&tm_bytes_in_mappings, memory_order_relaxed);
+    size_t part = (size_t)(in_use / 100 * atomic_load_explicit(&retain_percent, memory_order_relaxed));
+    size_t floor = atomic_load_explicit(&retain_bytes, memory_order_relaxed);
+    return part > floor ? part : floor;
+}
+
+static void count_cached(int64_t pages)
+{
+    atomic_fetch_add_explicit(&tm_cached_bytes, (uint64_t)(pages * (int64_t)TM_PAGE), memory_order_relaxed);
+}
+
+void tm_cache_add(struct tm_arena *arena, uint64_t pages)
+{
+    count_cached(__builtin_popcountll(pages & ~arena->dirty));
+    arena->dirty |= pages;
+    if (arena->dirty == 0)
+        return;
+    if (arena->cached.next != NULL)
+        tm_list_remove(&arena->cached);
+    tm_list_insert(&warm, &arena->cached);
+}
+
+void tm_cache_drop(struct tm_arena *arena, uint64_t pages)
+{
+    pages &= arena->dirty;
+    if (pages == 0)
+        return;
+    count_cached(-__builtin_popcountll(pages));
+    arena->dirty &= ~pages;
+    if (arena->dirty == 0)
+        tm_list_remove(&arena->cached);
+}
+
+static struct tm_arena *arena_of_link(struct tm_link *link)
+{
+    return (struct tm_arena *)((char *)link - offsetof(struct tm_arena, cached));
+}
+
+struct tm_arena *tm_cache_warm_arena(void)
+{
+    if (tm_list_empty(&warm))
+        return NULL;
+    struct tm_link *link = warm.next;
+    for (int looks = 0; looks < 8 && link != &warm; looks++, link = link->next) {
+        struct tm_arena *arena = arena_of_link(link);
+        if (arena->kind == TM_ARENA_EMPTY && !arena->busy)
+            return arena;
+    }
+    return NULL;
+}
+
+/* Purges the pages of `mask`; returns those that the kernel did not take. */
+static uint64_t purge_pages(char *base, uint64_t mask)
+{
+    uint64_t left = 0;
+    while (mask != 0) {
+        unsigned first = (unsigned)__builtin_ctzll(mask);
+        uint64_t rest = ~(mask >> first);
+        unsigned count = rest == 0 ? 64 - first : (unsigned)__builtin_ctzll(rest);
+        uint64_t run = tm_mask64(first, count);
+        if (!tm_os_purge(base + first * TM_PAGE, count * TM_PAGE))
+            left |= run;
+        mask &= ~run;
+    }
+    return left;
+}
+
+/* Purges the coldest arenas until at most `target` bytes are cached. */
+static bool purge_to(uint64_t target)
+{
+    if (purging != NULL || tm_os_purge_refused())
+        return false;
+    bool went = false;
+    while (atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > target && !tm_list_empty(&warm)) {
+        struct tm_arena *arena = arena_of_link(warm.previous);
+        uint64_t pages = arena->dirty;
+        tm_cache_drop(arena, pages);
+        tm_arena_hide(arena);
+        purging = arena;
+        purging_pages = pages;
+        tm_unlock(&tm_arena_lock);
+        uint64_t left = purge_pages(tm_arena_base(arena), pages);
+        tm_lock(&tm_arena_lock);
+        purging = NULL;
+        tm_cache_add(arena, left);
+        tm_arena_show(arena);
+        if (left == pages)
+            break;
+        went = true;
+    }
+    return went;
+}
+
+void tm_cache_settle(void)
+{
+    size_t budget = tm_cache_budget();
+    /* A quarter below it, so that the next free does not come here again. */
+    if (tm_unlikely(atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > budget))
+        purge_to(budget - budget / 4);
+}
+
+bool tm_cache_empty(void)
+{
+    return purge_to(0);
+}
+
+void tm_cache_fork_child(void)
+{
+    struct tm_arena *arena = purging;
+    purging = NULL;
+    if (arena != NULL) {
+        tm_cache_add(arena, purging_pages);
+        tm_arena_show(arena);
+    }
+}

@@ -1,0 +1,257 @@
+/* chunk.c: chunks from the OS and back: mapping, growing in place, finding empty arenas, unmapping.
+ *
+ * Chunks are unmapped whole only: a hole in the middle would split the mapping, and mappings are scarce
+ * (vm.max_map_count). One chunk that became empty is kept, so that a program at the border does not map and unmap
+ * for ever; its pages are in the cache's budget like all others.
+ */
+#include "allocator/chunk.h"
+
+#include "allocator/cache.h"
+#include "allocator/os.h"
+
+uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
+struct tm_lock tm_arena_lock;
+struct tm_chunk *tm_chunks;
+_Atomic uint64_t tm_chunk_mapped_bytes;
+
+enum { GROW_MIN = 4 }; /* arenas asked of the OS at once, at least */
+
+/* Chunks by their number of empty arenas. */
+static struct tm_buckets chunk_index;
+/* The one that may grow in place; NULL if there is none. */
+static struct tm_chunk *growing;
+static unsigned all_empty_chunks;
+
+static uint64_t all_arenas(const struct tm_chunk *chunk)
+{
+    return chunk->arenas == 1 ? 0 : tm_mask64(1, chunk->arenas - 1);
+}
+
+/* Brings the index in line with chunk->empty. */
+static void reindex(struct tm_chunk *chunk)
+{
+    if (chunk->index.next != NULL)
+        tm_bucket_remove(&chunk_index, chunk->bucket, &chunk->index);
+    if (chunk->empty != 0) {
+        chunk->bucket = (uint8_t)__builtin_popcountll(chunk->empty);
+        tm_bucket_insert(&chunk_index, chunk->bucket, &chunk->index);
+    }
+    bool all_empty = chunk->empty == all_arenas(chunk);
+    if (all_empty != chunk->all_empty) {
+        chunk->all_empty = all_empty;
+        all_empty_chunks += all_empty ? 1 : -1u;
+    }
+}
+
+/* How many arenas to ask for: a quarter of what there is, so that calls and mappings grow with the logarithm. */
+static unsigned growth(unsigned at_least)
+{
+    uint64_t arenas = atomic_load_explicit(&tm_chunk_mapped_bytes, memory_order_relaxed) >> TM_ARENA_SHIFT;
+    unsigned want = arenas / 4 > TM_CHUNK_ARENAS ? TM_CHUNK_ARENAS : (unsigned)arenas / 4;
+    if (want < GROW_MIN)
+        want = GROW_MIN;
+    return want < at_least ? at_least : want;
+}
+
+static bool grow(struct tm_chunk *chunk, unsigned at_least)
+{
+    unsigned room = TM_CHUNK_ARENAS - chunk->arenas;
+    if (at_least > room)
+        return false;
+    unsigned count = growth(at_least);
+    if (count > room)
+        count = room;
+    char *end = (char *)chunk + chunk->arenas * TM_ARENA;
+    while (!tm_os_map_at(end, count * TM_ARENA)) {
+        if (count == at_least)
+            return false;
+        count = at_least;
+    }
+    chunk->empty |= tm_mask64(chunk->arenas, count);
+    chunk->arenas += count;
+    atomic_fetch_add_explicit(&tm_chunk_mapped_bytes, count * TM_ARENA, memory_order_relaxed);
+    reindex(chunk);
+    return true;
+}
+
+static bool map_at(char *address, size_t bytes)
+{
+    return address != NULL && (uintptr_t)address < TM_CHUNK_INDEXES << TM_CHUNK_SHIFT &&
+           tm_os_map_at(address, bytes);
+}
+
+/* An aligned place for a chunk of which `bytes` are mapped; NULL if there is none. */
+static char *map_chunk(size_t bytes)
+{
+    /* The kernel maps downwards: the place below the last chunk is free more often than not. */
+    char *place = tm_chunks == NULL ? NULL : (char *)tm_chunks - TM_CHUNK;
+    if (map_at(place, bytes))
+        return place;
+    char *gap = tm_os_probe(2 * TM_CHUNK);
+    if (gap != NULL) {
+        place = (char *)tm_round_up((uintptr_t)gap, TM_CHUNK);
+        if (map_at(place, bytes))
+            return place;
+    }
+    /* Little address space is left to us (RLIMIT_AS): ask for no more than is needed, at aligned places near where the
+     * kernel would put it. */
+    place = tm_os_probe(bytes);
+    if (place == NULL)
+        return NULL;
+    place = (char *)((uintptr_t)place & ~(TM_CHUNK - 1));
+    for (int tries = 0; tries < 8 && place != NULL; tries++, place -= TM_CHUNK)
+        if (map_at(place, bytes))
+            return place;
+    return NULL;
+}
+
+/* A new chunk with `at_least` empty arenas. */
+static struct tm_chunk *new_chunk(unsigned at_least)
+{
+    unsigned count = growth(at_least) + 1;
+    if (count > TM_CHUNK_ARENAS)
+        count = TM_CHUNK_ARENAS;
+    struct tm_chunk *chunk = (struct tm_chunk *)map_chunk(count * TM_ARENA);
+    if (chunk == NULL && count > at_least + 1) {
+        count = at_least + 1;
+        chunk = (struct tm_chunk *)map_chunk(count * TM_ARENA);
+    }
+    if (chunk == NULL)
+        return NULL;
+    tm_os_guard(chunk->guard, sizeof chunk->guard);
+    chunk->arenas = count;
+    chunk->empty = all_arenas(chunk);
+    chunk->next = tm_chunks;
+    if (tm_chunks != NULL)
+        tm_chunks->previous = chunk;
+    tm_chunks = chunk;
+    growing = chunk;
+    tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT] = 1;
+    atomic_fetch_add_explicit(&tm_chunk_mapped_bytes, count * TM_ARENA, memory_order_relaxed);
+    reindex(chunk);
+    return chunk;
+}
+
+static void unmap_chunk(struct tm_chunk *chunk)
+{
+    for (unsigned i = 1; i < chunk->arenas; i++)
+        tm_cache_drop(&chunk->arena[i], chunk->arena[i].dirty);
+    chunk->empty = 0;
+    reindex(chunk);
+    if (chunk->next != NULL)
+        chunk->next->previous = chunk->previous;
+    if (chunk->previous != NULL)
+        chunk->previous->next = chunk->next;
+    else
+        tm_chunks = chunk->next;
+    if (growing == chunk)
+        growing = NULL;
+    tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT] = 0;
+    size_t bytes = chunk->arenas * TM_ARENA;
+    atomic_fetch_sub_explicit(&tm_chunk_mapped_bytes, bytes, memory_order_relaxed);
+    /* If the kernel refuses, the pages are gone all the same, and only addresses are lost. */
+    tm_os_unmap(chunk, bytes);
+}
+
+static void take(struct tm_arena *first, unsigned count)
+{
+    struct tm_chunk *chunk = tm_chunk_of(first);
+    chunk->empty &= ~tm_mask64(tm_arena_number(first), count);
+    reindex(chunk);
+}
+
+struct tm_arena *tm_chunk_take_arena(void)
+{
+    struct tm_arena *arena = tm_cache_warm_arena();
+    if (arena == NULL) {
+        struct tm_link *link = tm_bucket_first(&chunk_index, ~UINT64_C(0));
+        struct tm_chunk *chunk;
+        if (link != NULL)
+            chunk = tm_chunk_of(link);
+        else if (growing != NULL && grow(growing, 1))
+            chunk = growing;
+        else
+            chunk = new_chunk(1);
+        if (chunk == NULL)
+            return NULL;
+        arena = &chunk->arena[__builtin_ctzll(chunk->empty)];
+    }
+    take(arena, 1);
+    return arena;
+}
+
+/* Number of the first of `count` neighbouring ones of `mask` at a multiple of `step`; -1 if there is none. */
+static int find_run(uint64_t mask, unsigned count, unsigned step)
+{
+    for (unsigned i = 0; i + count <= 64; i += step) {
+        uint64_t run = tm_mask64(i, count);
+        if ((mask & run) == run)
+            return (int)i;
+    }
+    return -1;
+}
+
+struct tm_arena *tm_chunk_take_arenas(unsigned count, size_t alignment)
+{
+    unsigned step = alignment <= TM_ARENA ? 1 : (unsigned)(alignment >> TM_ARENA_SHIFT);
+    /* The fullest first; of very many chunks with holes only some are looked at. */
+    int looks = 64;
+    for (unsigned bucket = count; bucket < 64 && looks > 0; bucket++) {
+        struct tm_link *head = &chunk_index.heads[bucket];
+        if (tm_list_empty(head))
+            continue;
+        for (struct tm_link *link = head->next; link != head && looks > 0; link = link->next, looks--) {
+            struct tm_chunk *chunk = tm_chunk_of(link);
+            int first = find_run(chunk->empty, count, step);
+            if (first >= 0) {
+                take(&chunk->arena[first], count);
+                return &chunk->arena[first];
+            }
+        }
+    }
+    unsigned at_least = count + step - 1;
+    if (at_least > TM_CHUNK_ARENAS - 1)
+        return NULL;
+    struct tm_chunk *chunk = growing;
+    if (chunk == NULL || !grow(chunk, at_least))
+        chunk = new_chunk(at_least);
+    int first = chunk == NULL ? -1 : find_run(chunk->empty, count, step);
+    if (first < 0)
+        return NULL;
+    take(&chunk->arena[first], count);
+    return &chunk->arena[first];
+}
+
+bool tm_chunk_take_next(struct tm_arena *arena, unsigned count)
+{
+    struct tm_chunk *chunk = tm_chunk_of(arena);
+    unsigned first = tm_arena_number(arena) + 1;
+    if (first + count > TM_CHUNK_ARENAS)
+        return false;
+    unsigned mapped = chunk->arenas - first;
+    if (mapped < count) {
+        uint64_t behind = mapped == 0 ? 0 : tm_mask64(first, mapped);
+        if ((chunk->empty & behind) != behind || !grow(chunk, count - mapped))
+            return false;
+    }
+    uint64_t run = tm_mask64(first, count);
+    if ((chunk->empty & run) != run)
+        return false;
+    take(arena + 1, count);
+    return true;
+}
+
+void tm_chunk_give_arena(struct tm_arena *arena)
+{
+    struct tm_chunk *chunk = tm_chunk_of(arena);
+    arena->kind = TM_ARENA_EMPTY;
+    chunk->empty |= UINT64_C(1) << tm_arena_number(arena);
+    reindex(chunk);
+    if (chunk->all_empty && all_empty_chunks > 1)
+        unmap_chunk(chunk);
+}
+
+void tm_chunk_hide_arena(struct tm_arena *arena)
+{
+    take(arena, 1);
+}

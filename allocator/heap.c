@@ -1,0 +1,575 @@
+/* heap.c: what happens when a bin is empty, when a pool drains, when a block comes home from another thread, when pages
+ * are to go back, and when a thread ends. The order of the file is the life of a pool.
+ *
+ * Who owns a pool: the heap that fills its bin from it; then nobody, once all its blocks are handed out; then, when its
+ * last heap frees into it again, that heap; when another thread does, still nobody, but as soon as a quarter is free it goes to the shared
+ * list of its class, where any heap that needs a pool finds it. Whoever frees its last block gives it back.
+ */
+#include "allocator/heap.h"
+
+#include "allocator/arena.h"
+#include "allocator/cache.h"
+#include "allocator/os.h"
+#include "allocator/tidemark_alloc.h"
+
+struct tm_heap tm_heap_none, tm_heap_gone;
+_Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec"))) = &tm_heap_none;
+
+_Atomic(struct tm_heap *) tm_heaps;
+_Atomic uint32_t tm_heaps_in_use;
+_Atomic uint64_t tm_heap_metadata_bytes;
+struct tm_heap_stretch *tm_heap_stretches;
+void (*tm_on_thread_heap)(void);
+
+/* Guards the list of spare heaps and the memory that new ones are cut from. */
+static struct tm_lock register_lock;
+static struct tm_heap *spare_heaps;
+static char *heap_memory, *heap_memory_end;
+static uint32_t last_heap_id;
+
+/* Ownerless pools with free blocks, by class. `OWNED` of a listed pool is set by whoever is about to unlist it. */
+static struct {
+    struct tm_lock lock;
+    struct tm_link pools;
+    _Atomic uint32_t count; /* read without the lock to see whether it pays to look */
+} shared[TM_CLASSES];
+
+/* Serves the threads that are past their heap's end, one at a time. */
+static struct tm_lock gone_lock;
+static struct tm_heap *heap_of_the_gone;
+
+static _Atomic uint32_t trim_calls;
+
+static struct tm_pool *pool_of_link(struct tm_link *link)
+{
+    return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
+}
+
+static struct tm_pool *pool_of_purge(struct tm_link *link)
+{
+    return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, purge));
+}
+
+/* A slow path begins and ends: in between the heap is not fit to be touched by a signal handler, nor to be
+ * wound up in the child of a fork. */
+static bool begin(struct tm_heap *heap)
+{
+    bool before = heap->busy;
+    heap->busy = true;
+    atomic_thread_fence(memory_order_release);
+    return before;
+}
+
+static void end(struct tm_heap *heap, bool before)
+{
+    atomic_thread_fence(memory_order_release);
+    heap->busy = before;
+}
+
+/* ---- heaps ---- */
+
+/* Memory for one more heap; NULL: there is none. Under register_lock. */
+static struct tm_heap *cut_heap(void)
+{
+    size_t size = tm_round_up(sizeof(struct tm_heap), 64);
+    if ((size_t)(heap_memory_end - heap_memory) < size) {
+        struct tm_heap_stretch *stretch = tm_os_map(TM_HEAP_STRETCH);
+        if (stretch == NULL)
+            return NULL;
+        stretch->next = tm_heap_stretches;
+        tm_heap_stretches = stretch;
+        heap_memory = (char *)stretch + 64;
+        heap_memory_end = (char *)stretch + TM_HEAP_STRETCH;
+        atomic_fetch_add_explicit(&tm_heap_metadata_bytes, TM_HEAP_STRETCH, memory_order_relaxed);
+    }
+    struct tm_heap *heap = (struct tm_heap *)heap_memory;
+    heap_memory += size;
+    heap->id = ++last_heap_id;
+    heap->next = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
+    atomic_store_explicit(&tm_heaps, heap, memory_order_release);
+    return heap;
+}
+
+static struct tm_heap *new_heap(void)
+{
+    tm_lock(&register_lock);
+    struct tm_heap *heap = spare_heaps;
+    if (heap != NULL)
+        spare_heaps = heap->next_spare;
+    else
+        heap = cut_heap();
+    if (heap != NULL) {
+        heap->in_use = true;
+        heap->trim_seen = atomic_load_explicit(&trim_calls, memory_order_relaxed);
+        atomic_fetch_add_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
+    }
+    tm_unlock(&register_lock);
+    return heap;
+}
+
+static void retire_heap(struct tm_heap *heap)
+{
+    tm_lock(&register_lock);
+    heap->in_use = false;
+    heap->next_spare = spare_heaps;
+    spare_heaps = heap;
+    atomic_fetch_sub_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
+    tm_unlock(&register_lock);
+}
+
+/* ---- ownership ---- */
+
+static void adopt(struct tm_heap *heap, struct tm_pool *pool)
+{
+    atomic_store_explicit(&pool->home, heap->id, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, heap, memory_order_relaxed);
+}
+
+/* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has it. */
+static bool disown(struct tm_pool *pool)
+{
+    for (;;) {
+        uint64_t in_use = (uint64_t)tm_pool_in_use(pool) << 32;
+        uint64_t seen = TM_REMOTE_OWNED;
+        if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, memory_order_release,
+                                                    memory_order_relaxed))
+            return true;
+        tm_pool_collect(pool);
+        if (tm_pool_in_use(pool) == 0)
+            return false;
+    }
+}
+
+static void unlist(struct tm_pool *pool)
+{
+    unsigned size_class = pool->size_class;
+    tm_lock(&shared[size_class].lock);
+    if (pool->listed) {
+        pool->listed = false;
+        tm_list_remove(&pool->link);
+        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
+    }
+    tm_unlock(&shared[size_class].lock);
+}
+
+/* Puts a pool into the shared list and gives it up, or gives it back if it drained. */
+static void share(struct tm_pool *pool)
+{
+    unsigned size_class = pool->size_class;
+    tm_lock(&shared[size_class].lock);
+    if (!pool->listed) {
+        pool->listed = true;
+        tm_list_insert(&shared[size_class].pools, &pool->link);
+        atomic_fetch_add_explicit(&shared[size_class].count, 1, memory_order_relaxed);
+    }
+    tm_unlock(&shared[size_class].lock);
+    if (!disown(pool)) {
+        unlist(pool);
+        tm_pool_give(pool);
+    }
+}
+
+/* A pool out of the shared list, owned by nobody but the caller; NULL: there is none. */
+static struct tm_pool *take_shared(unsigned size_class)
+{
+    if (atomic_load_explicit(&shared[size_class].count, memory_order_relaxed) == 0)
+        return NULL;
+    struct tm_pool *found = NULL;
+    tm_lock(&shared[size_class].lock);
+    struct tm_link *head = &shared[size_class].pools;
+    struct tm_link *link = tm_list_empty(head) ? head : head->next;
+    for (; link != head && found == NULL; link = link->next) {
+        struct tm_pool *pool = pool_of_link(link);
+        uint64_t before =
+            atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
+        /* Else somebody is about to unlist it. */
+        if ((before & TM_REMOTE_OWNED) == 0)
+            found = pool;
+    }
+    if (found != NULL) {
+        found->listed = false;
+        tm_list_remove(&found->link);
+        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
+    }
+    tm_unlock(&shared[size_class].lock);
+    return found;
+}
+
+/* ---- a heap's lists ---- */
+
+static void forget_free_pages(struct tm_heap *heap, struct tm_pool *pool)
+{
+    heap->free_pages -= pool->free_pages;
+    pool->free_pages = 0;
+    if (pool->purge.next != NULL)
+        tm_list_remove(&pool->purge);
+}
+
+static void leave_lists(struct tm_heap *heap, struct tm_pool *pool)
+{
+    forget_free_pages(heap, pool);
+    if (pool->link.next != NULL)
+        tm_list_remove(&pool->link);
+}
+
+static void note_free_pages(struct tm_heap *heap, struct tm_pool *pool, unsigned found)
+{
+    heap->free_pages += found;
+    if (pool->free_pages != 0 && pool->purge.next == NULL)
+        tm_list_insert(&heap->purge, &pool->purge);
+}
+
+enum { PAGES_KEPT = 32 }; /* below this nobody computes a budget */
+
+/* Free pages inside a heap's pools that may stay: its part of half of what may be cached altogether. */
+static uint32_t page_budget(void)
+{
+    uint32_t heaps = atomic_load_explicit(&tm_heaps_in_use, memory_order_relaxed);
+    size_t pages = tm_cache_budget() / TM_PAGE / 2 / (heaps == 0 ? 1 : heaps);
+    return pages < PAGES_KEPT ? PAGES_KEPT : (uint32_t)pages;
+}
+
+static void settle(struct tm_heap *heap)
+{
+    if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() && !tm_os_purge_refused())
+        tm_heap_purge(heap);
+    uint32_t calls = atomic_load_explicit(&trim_calls, memory_order_relaxed);
+    if (tm_unlikely(calls != heap->trim_seen)) {
+        heap->trim_seen = calls;
+        tm_heap_purge(heap);
+    }
+}
+
+/* ---- a bin is empty ---- */
+
+/* Blocks that a refill from the pool would bring. */
+static uint32_t available(const struct tm_pool *pool)
+{
+    return pool->carved - tm_pool_in_use(pool) +
+           tm_remote_count(atomic_load_explicit(&pool->remote, memory_order_relaxed));
+}
+
+/* One of the heap's partial pools. Of the first few the fullest, so that the others may drain, but not one that a
+ * refill would empty at once. */
+static struct tm_pool *take_partial(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_link *head = &heap->partial[size_class];
+    if (tm_list_empty(head))
+        return NULL;
+    uint32_t few = tm_classes[size_class].capacity / 16u;
+    struct tm_pool *best = NULL;
+    uint32_t best_count = 0;
+    int looks = 4;
+    for (struct tm_link *link = head->next; link != head && looks-- > 0; link = link->next) {
+        struct tm_pool *pool = pool_of_link(link);
+        uint32_t count = available(pool);
+        if (best == NULL || (best_count <= few ? count > best_count : count > few && count < best_count)) {
+            best = pool;
+            best_count = count;
+        }
+    }
+    leave_lists(heap, best);
+    return best;
+}
+
+static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_pool *pool = take_partial(heap, size_class);
+    if (pool == NULL) {
+        pool = take_shared(size_class);
+        if (pool == NULL)
+            pool = tm_pool_take(size_class);
+        if (pool == NULL)
+            return NULL;
+        adopt(heap, pool);
+    }
+    pool->current = true;
+    heap->current[size_class] = pool;
+    return pool;
+}
+
+/* All blocks of the pool are handed out: it becomes ownerless. False if some came back meanwhile. */
+static bool leave_full(struct tm_heap *heap, struct tm_pool *pool)
+{
+    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
+    uint64_t seen = TM_REMOTE_OWNED;
+    uint64_t in_use = (uint64_t)tm_pool_in_use(pool) << 32;
+    pool->current = false;
+    if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, memory_order_release,
+                                                memory_order_relaxed))
+        return true;
+    pool->current = true;
+    atomic_store_explicit(&pool->owner, heap, memory_order_relaxed);
+    return false;
+}
+
+static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
+{
+    struct tm_pool *pool = heap->current[size_class];
+    if (pool != NULL)
+        forget_free_pages(heap, pool);
+    for (;;) {
+        if (pool == NULL) {
+            pool = next_pool(heap, size_class);
+            if (pool == NULL)
+                return NULL;
+        }
+        if (pool->free == NULL)
+            tm_pool_collect(pool);
+        *zero = false;
+        if (pool->free != NULL)
+            return tm_pool_take_free(pool);
+        if (pool->uncarved != 0)
+            return tm_pool_carve(pool, zero);
+        if (leave_full(heap, pool)) {
+            heap->current[size_class] = NULL;
+            pool = NULL;
+        }
+    }
+}
+
+static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *zero)
+{
+    bool before = begin(heap);
+    bool bin_zero;
+    struct tm_block *block = fill_bin(heap, size_class, &bin_zero);
+    if (block != NULL) {
+        heap->bin[size_class] = block->next;
+        heap->bin_zero[size_class] = bin_zero;
+        if (zero != NULL)
+            *zero = bin_zero;
+    }
+    if (tm_unlikely(heap->trim_seen != atomic_load_explicit(&trim_calls, memory_order_relaxed)))
+        settle(heap);
+    end(heap, before);
+    return block;
+}
+
+/* For threads whose heap is gone: frees still come after the last destructor, and so do requests. */
+static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
+{
+    tm_lock(&gone_lock);
+    if (heap_of_the_gone == NULL)
+        heap_of_the_gone = new_heap();
+    struct tm_block *block = NULL;
+    if (heap_of_the_gone != NULL) {
+        block = heap_of_the_gone->bin[size_class];
+        if (block != NULL)
+            heap_of_the_gone->bin[size_class] = block->next;
+        else
+            block = refill(heap_of_the_gone, size_class, NULL);
+    }
+    if (zero != NULL)
+        *zero = false;
+    tm_unlock(&gone_lock);
+    return block;
+}
+
+struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero)
+{
+    if (tm_likely(heap->id != 0))
+        return refill(heap, size_class, zero);
+    if (heap == &tm_heap_gone)
+        return refill_for_the_gone(size_class, zero);
+    heap = new_heap();
+    if (heap == NULL)
+        return NULL;
+    tm_heap = heap;
+    struct tm_block *block = refill(heap, size_class, zero);
+    /* May allocate itself; the heap is in place. */
+    if (tm_on_thread_heap != NULL)
+        tm_on_thread_heap();
+    return block;
+}
+
+/* ---- a pool drains ---- */
+
+void tm_heap_attention(struct tm_heap *heap, struct tm_pool *pool)
+{
+    bool before = begin(heap);
+    uint32_t in_use = pool->floor;
+    if (in_use != 0) {
+        note_free_pages(heap, pool, tm_pool_look(pool));
+        tm_pool_attend(pool, in_use, tm_classes[pool->size_class].step);
+    } else if (pool->current) {
+        /* Kept for the next request; its pages count as free. */
+        pool->floor = 0;
+        forget_free_pages(heap, pool);
+        pool->free_pages = (uint16_t)(pool->pages - __builtin_popcount(pool->clean));
+        note_free_pages(heap, pool, pool->free_pages);
+    } else {
+        leave_lists(heap, pool);
+        tm_pool_give(pool);
+    }
+    settle(heap);
+    end(heap, before);
+}
+
+/* ---- a block comes back from another thread, or to a pool that nobody owns ---- */
+
+/* The caller has just got the OWNED bit of a pool that nobody owned. */
+static void receive(struct tm_heap *heap, struct tm_pool *pool)
+{
+    tm_pool_collect(pool);
+    if (tm_pool_in_use(pool) == 0) {
+        unlist(pool);
+        tm_pool_give(pool);
+    } else if (atomic_load_explicit(&pool->home, memory_order_relaxed) == heap->id) {
+        unlist(pool);
+        adopt(heap, pool);
+        tm_list_insert(&heap->partial[pool->size_class], &pool->link);
+        note_free_pages(heap, pool, tm_pool_look(pool));
+        tm_pool_attend(pool, tm_pool_in_use(pool), tm_classes[pool->size_class].step);
+    } else {
+        share(pool);
+    }
+}
+
+void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+{
+    /* An empty heap's id is 0, which is nobody's home. */
+    bool home = atomic_load_explicit(&pool->home, memory_order_relaxed) == heap->id;
+    uint32_t worth_sharing = tm_classes[pool->size_class].capacity / 4u + 1;
+    uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
+    uint64_t next;
+    do {
+        block->next = tm_remote_first(pool, remote);
+        next = tm_remote_push(pool, remote, block);
+        /* `listed` may be out of date: the pool is then listed at a later free. */
+        if ((remote & TM_REMOTE_OWNED) == 0 &&
+            (home || tm_remote_count(next) == tm_remote_in_use(next) ||
+             tm_remote_count(next) == worth_sharing))
+            next |= TM_REMOTE_OWNED;
+    } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next, memory_order_acq_rel,
+                                                    memory_order_acquire));
+    if (((remote ^ next) & TM_REMOTE_OWNED) != 0) {
+        /* Not on the empty heaps: many threads share them. */
+        bool real = heap->id != 0;
+        bool before = real && begin(heap);
+        receive(heap, pool);
+        if (real)
+            end(heap, before);
+    }
+}
+
+/* ---- pages go back ---- */
+
+/* Takes the current pool's blocks out of the bin. Gives the pool back if none is in use. */
+static void empty_bin(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_pool *pool = heap->current[size_class];
+    if (pool == NULL)
+        return;
+    tm_pool_put_back(pool, heap->bin[size_class]);
+    heap->bin[size_class] = NULL;
+    tm_pool_collect(pool);
+    if (tm_pool_in_use(pool) == 0) {
+        leave_lists(heap, pool);
+        heap->current[size_class] = NULL;
+        tm_pool_give(pool);
+    }
+}
+
+static unsigned purge_pool(struct tm_heap *heap, struct tm_pool *pool)
+{
+    forget_free_pages(heap, pool);
+    return tm_pool_purge(pool);
+}
+
+bool tm_heap_purge(struct tm_heap *heap)
+{
+    if (heap->id == 0)
+        return false;
+    bool before = begin(heap);
+    unsigned went = 0;
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        empty_bin(heap, size_class);
+        if (heap->current[size_class] != NULL)
+            went += purge_pool(heap, heap->current[size_class]);
+    }
+    while (!tm_list_empty(&heap->purge))
+        went += purge_pool(heap, pool_of_purge(heap->purge.next));
+    end(heap, before);
+    return went != 0;
+}
+
+void tm_heap_call_for_trim(void)
+{
+    atomic_fetch_add_explicit(&trim_calls, 1, memory_order_relaxed);
+}
+
+/* ---- a thread ends ---- */
+
+/* Leaves a pool to whoever needs one of its class. */
+static void abandon(struct tm_heap *heap, struct tm_pool *pool)
+{
+    leave_lists(heap, pool);
+    tm_pool_collect(pool);
+    if (tm_pool_in_use(pool) == 0) {
+        tm_pool_give(pool);
+        return;
+    }
+    tm_pool_purge(pool);
+    pool->current = false;
+    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
+    share(pool);
+}
+
+static void wind_up(struct tm_heap *heap)
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        empty_bin(heap, size_class);
+        struct tm_pool *pool = heap->current[size_class];
+        heap->current[size_class] = NULL;
+        if (pool != NULL)
+            abandon(heap, pool);
+        while (!tm_list_empty(&heap->partial[size_class]))
+            abandon(heap, pool_of_link(heap->partial[size_class].next));
+    }
+    retire_heap(heap);
+}
+
+void tm_heap_thread_exit(void)
+{
+    struct tm_heap *heap = tm_heap;
+    tm_heap = &tm_heap_gone;
+    if (heap->id != 0)
+        wind_up(heap);
+}
+
+/* ---- fork ---- */
+
+void tm_heap_lock_all(void)
+{
+    tm_lock(&gone_lock);
+    tm_lock(&register_lock);
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        tm_lock(&shared[size_class].lock);
+}
+
+void tm_heap_unlock_all(void)
+{
+    for (unsigned size_class = TM_CLASSES; size_class-- > 0;)
+        tm_unlock(&shared[size_class].lock);
+    tm_unlock(&register_lock);
+    tm_unlock(&gone_lock);
+}
+
+void tm_heap_reset_locks(void)
+{
+    tm_lock_reset(&gone_lock);
+    tm_lock_reset(&register_lock);
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        tm_lock_reset(&shared[size_class].lock);
+}
+
+/* The threads that the child does not have left their heaps behind. One that was not in a slow path is whole (a fast path cut in
+ * half loses a block at the most) and is wound up; one that was is left alone: its blocks can be freed, its free
+ * blocks are lost to the child. */
+void tm_heap_fork_child(void)
+{
+    struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
+    for (; heap != NULL; heap = heap->next)
+        if (heap->in_use && !heap->busy && heap != tm_heap && heap != heap_of_the_gone)
+            wind_up(heap);
+}

@@ -1,0 +1,177 @@
+/* large.c: see large.h. The table is open addressing with linear probing, doubled when half full; it is small (an
+ * entry is a mapping of megabytes), so one lock does.
+ */
+#include "allocator/large.h"
+
+#include <stdatomic.h>
+
+#include "allocator/cache.h"
+#include "allocator/hooks.h"
+#include "allocator/os.h"
+
+struct tm_lock tm_large_lock;
+
+struct entry {
+    uintptr_t address; /* 0: never used; GRAVE: free, but the probing goes on */
+    size_t bytes;      /* of the mapping */
+};
+#define GRAVE ((uintptr_t)1)
+
+static struct entry *table;
+static size_t table_size; /* entries, a power of two; 0: no table yet */
+static size_t table_used; /* entries that are not 0: live and graves */
+
+static size_t slot_of(uintptr_t address)
+{
+    return (size_t)((address >> TM_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
+}
+
+static struct entry *find(uintptr_t address)
+{
+    if (table_size == 0 || address <= GRAVE)
+        return NULL;
+    for (size_t slot = slot_of(address);; slot = (slot + 1) & (table_size - 1)) {
+        if (table[slot].address == address)
+            return &table[slot];
+        if (table[slot].address == 0)
+            return NULL;
+    }
+}
+
+static void put(uintptr_t address, size_t bytes)
+{
+    size_t slot = slot_of(address);
+    while (table[slot].address > GRAVE)
+        slot = (slot + 1) & (table_size - 1);
+    if (table[slot].address == 0)
+        table_used++;
+    table[slot].address = address;
+    table[slot].bytes = bytes;
+}
+
+/* Makes sure that one more entry fits. */
+static bool reserve(void)
+{
+    if ((table_used + 1) * 2 <= table_size)
+        return true;
+    struct entry *old = table;
+    size_t old_size = table_size;
+    size_t live = 0;
+    for (size_t i = 0; i < old_size; i++)
+        live += old[i].address > GRAVE;
+    size_t size = 256;
+    while (size < (live + 1) * 4)
+        size *= 2;
+    struct entry *fresh = tm_os_map(size * sizeof *fresh);
+    if (fresh == NULL)
+        return (table_used + 1) < table_size;
+    table = fresh;
+    table_size = size;
+    table_used = 0;
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i].address > GRAVE)
+            put(old[i].address, old[i].bytes);
+    if (old != NULL)
+        tm_os_unmap(old, old_size * sizeof *old);
+    return true;
+}
+
+static void count(int64_t bytes)
+{
+    atomic_fetch_add_explicit(&tm_bytes_in_mappings, (uint64_t)bytes, memory_order_relaxed);
+    tm_hook_tick_fn *tick = atomic_load_explicit(&tm_hook_tick, memory_order_relaxed);
+    if (tick != NULL)
+        tick();
+}
+
+void *tm_large_take(size_t bytes, size_t alignment)
+{
+    if (bytes > PTRDIFF_MAX - TM_PAGE)
+        return NULL;
+    bytes = tm_round_up(bytes, TM_PAGE);
+    void *address = tm_os_map_aligned(bytes, alignment);
+    if (address == NULL)
+        return NULL;
+    tm_lock(&tm_large_lock);
+    bool fits = reserve();
+    if (fits)
+        put((uintptr_t)address, bytes);
+    tm_unlock(&tm_large_lock);
+    if (!fits) {
+        tm_os_unmap(address, bytes);
+        return NULL;
+    }
+    count((int64_t)bytes);
+    return address;
+}
+
+size_t tm_large_bytes(const void *address)
+{
+    tm_lock(&tm_large_lock);
+    struct entry *entry = find((uintptr_t)address);
+    size_t bytes = entry == NULL ? 0 : entry->bytes;
+    tm_unlock(&tm_large_lock);
+    return bytes;
+}
+
+/* Takes the entry out. The mapping is the caller's alone from then on. */
+static size_t forget(const void *address)
+{
+    tm_lock(&tm_large_lock);
+    struct entry *entry = find((uintptr_t)address);
+    size_t bytes = 0;
+    if (entry != NULL) {
+        bytes = entry->bytes;
+        entry->address = GRAVE;
+        entry->bytes = 0;
+    }
+    tm_unlock(&tm_large_lock);
+    return bytes;
+}
+
+bool tm_large_give(void *address)
+{
+    size_t bytes = forget(address);
+    if (bytes == 0)
+        return false;
+    /* If the kernel refuses to unmap (the mapping limit), the pages are purged and the addresses lost. */
+    tm_os_unmap(address, bytes);
+    count(-(int64_t)bytes);
+    return true;
+}
+
+void *tm_large_resize(void *address, size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX - TM_PAGE)
+        return NULL;
+    bytes = tm_round_up(bytes, TM_PAGE);
+    /* Out of the table while it moves: its old address may be another's before the call is back. */
+    size_t old = forget(address);
+    if (old == 0)
+        return NULL;
+    void *moved = old == bytes ? address : tm_os_remap(address, old, bytes);
+    tm_lock(&tm_large_lock);
+    /* Its grave may be taken, but its half of the table cannot be full: reserve() fails only when memory is out, and
+     * then leaves room for what was there. */
+    reserve();
+    put((uintptr_t)(moved == NULL ? address : moved), moved == NULL ? old : bytes);
+    tm_unlock(&tm_large_lock);
+    if (moved != NULL)
+        count((int64_t)bytes - (int64_t)old);
+    return moved;
+}
+
+void tm_large_each(void (*visit)(uintptr_t base, uint64_t bytes, void *context), void *context)
+{
+    struct entry *entries = table;
+    size_t size = table_size;
+    for (size_t i = 0; entries != NULL && i < size; i++)
+        if (entries[i].address > GRAVE)
+            visit(entries[i].address, entries[i].bytes, context);
+}
+
+void tm_large_table(uintptr_t *base, uint64_t *bytes)
+{
+    *base = (uintptr_t)table;
+    *bytes = table_size * sizeof *table;
+}

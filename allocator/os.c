@@ -1,0 +1,204 @@
+/* os.c: see os.h. Why raw system calls: free must keep errno also where munmap fails, and a request for memory may
+ * come before libc is ready or from inside a signal handler.
+ */
+#include "allocator/os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "allocator/layout.h"
+
+struct tm_os_counters tm_os_counters;
+
+static _Atomic bool purge_refused;
+
+static inline long call6(long number, long a, long b, long c, long d, long e, long f)
+{
+#if defined(__x86_64__)
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+#else
+#error "no raw system calls for this processor yet"
+#endif
+}
+
+static inline bool failed(long result)
+{
+    return (unsigned long)result > -4096UL;
+}
+
+static long map(void *address, size_t bytes, int protection, int flags)
+{
+    return call6(SYS_mmap, (long)address, (long)bytes, protection, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                 0);
+}
+
+void *tm_os_map(size_t bytes)
+{
+    long result = map(NULL, bytes, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    return failed(result) ? NULL : (void *)result;
+}
+
+bool tm_os_map_at(void *address, size_t bytes)
+{
+    long result = map(address, bytes, PROT_READ | PROT_WRITE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+    if (failed(result))
+        return false;
+    if ((void *)result == address)
+        return true;
+    /* A kernel older than 4.17 takes the address for a hint. */
+    call6(SYS_munmap, result, (long)bytes, 0, 0, 0, 0);
+    return false;
+}
+
+void *tm_os_map_aligned(size_t bytes, size_t alignment)
+{
+    if (alignment <= TM_PAGE)
+        return tm_os_map(bytes);
+    if (bytes > PTRDIFF_MAX - alignment)
+        return NULL;
+    size_t room = bytes + alignment - TM_PAGE;
+    char *start = tm_os_map(room);
+    if (start == NULL)
+        return NULL;
+    char *aligned = (char *)tm_round_up((uintptr_t)start, alignment);
+    if (aligned > start)
+        call6(SYS_munmap, (long)start, aligned - start, 0, 0, 0, 0);
+    char *end = start + room;
+    if (end > aligned + bytes)
+        call6(SYS_munmap, (long)(aligned + bytes), end - (aligned + bytes), 0, 0, 0, 0);
+    return aligned;
+}
+
+void *tm_os_probe(size_t bytes)
+{
+    long result = map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+    if (failed(result))
+        return NULL;
+    call6(SYS_munmap, result, (long)bytes, 0, 0, 0, 0);
+    return (void *)result;
+}
+
+bool tm_os_unmap(void *address, size_t bytes)
+{
+    if (failed(call6(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0))) {
+        tm_os_purge(address, bytes);
+        return false;
+    }
+    atomic_fetch_add_explicit(&tm_os_counters.unmapped_bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+/* The kernel's page where it is larger than ours. */
+static size_t kernel_page(void)
+{
+    static _Atomic size_t known;
+    size_t page = atomic_load_explicit(&known, memory_order_relaxed);
+    if (page == 0) {
+        page = getauxval(AT_PAGESZ);
+        if (page < TM_PAGE)
+            page = TM_PAGE;
+        atomic_store_explicit(&known, page, memory_order_relaxed);
+    }
+    return page;
+}
+
+bool tm_os_purge(void *address, size_t bytes)
+{
+    if (tm_os_purge_refused())
+        return false;
+    size_t page = kernel_page();
+    if (page > TM_PAGE) {
+        uintptr_t start = tm_round_up((uintptr_t)address, page);
+        uintptr_t end = ((uintptr_t)address + bytes) & ~(page - 1);
+        /* The caller takes a purged page for zero, which holds only if every byte of it went. */
+        if (start != (uintptr_t)address || end != (uintptr_t)address + bytes)
+            return false;
+    }
+    long result;
+    do
+        result = call6(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0);
+    while (result == -EAGAIN || result == -EINTR);
+    if (failed(result)) {
+        /* EINVAL: the program locked the pages (mlockall), which may end; a filter's refusal does not. */
+        if (result == -EPERM || result == -EACCES || result == -ENOSYS)
+            atomic_store_explicit(&purge_refused, true, memory_order_relaxed);
+        return false;
+    }
+    atomic_fetch_add_explicit(&tm_os_counters.purge_calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tm_os_counters.purged_bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+bool tm_os_purge_refused(void)
+{
+    return atomic_load_explicit(&purge_refused, memory_order_relaxed);
+}
+
+void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
+{
+    long result =
+        call6(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, MREMAP_MAYMOVE, 0, 0);
+    return failed(result) ? NULL : (void *)result;
+}
+
+void tm_os_guard(void *address, size_t bytes)
+{
+    call6(SYS_mprotect, (long)address, (long)bytes, PROT_NONE, 0, 0, 0);
+}
+
+void tm_os_wait(_Atomic int *word, int value)
+{
+    call6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
+}
+
+void tm_os_wait_at_most(_Atomic int *word, int value, long nanoseconds)
+{
+    struct timespec limit = {.tv_nsec = nanoseconds};
+    call6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&limit, 0, 0);
+}
+
+void tm_os_wake(_Atomic int *word, int count)
+{
+    call6(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+}
+
+void tm_os_message(const char *text, size_t length)
+{
+    while (length > 0) {
+        long written = call6(SYS_write, STDERR_FILENO, (long)text, (long)length, 0, 0, 0);
+        if (written == -EINTR)
+            continue;
+        if (failed(written) || written == 0)
+            return;
+        text += written;
+        length -= (size_t)written;
+    }
+}

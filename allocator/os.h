@@ -1,0 +1,47 @@
+/* os.h: the kernel, as the allocator needs it. os.c is the only file that asks it for memory. All
+ * calls are raw system calls: they leave errno alone, need no libc and work in a signal handler.
+ */
+#ifndef TIDEMARK_OS_H
+#define TIDEMARK_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Fresh zeroed memory, readable and writable, at any page boundary; NULL if the kernel refuses. */
+void *tm_os_map(size_t bytes);
+/* The same at exactly `address`; false if something is there already or the kernel refuses. */
+bool tm_os_map_at(void *address, size_t bytes);
+/* The same at a multiple of `alignment` (a power of two >= a page). */
+void *tm_os_map_aligned(size_t bytes, size_t alignment);
+/* An address at which `bytes` could be mapped now, as the kernel would choose it; NULL if there is none. */
+void *tm_os_probe(size_t bytes);
+
+/* Gives the address space back. False if the kernel refuses (the mapping limit): the pages are purged then. */
+bool tm_os_unmap(void *address, size_t bytes);
+/* Gives the pages back and keeps the addresses: they read as zero afterwards. Only whole kernel pages go; bounds are
+ * rounded inwards. False if nothing could be given back (seccomp, locked memory): the contents are as before. */
+bool tm_os_purge(void *address, size_t bytes);
+/* True once purging was refused for good: the caller can save itself the trouble. */
+bool tm_os_purge_refused(void);
+/* Grows or shrinks a mapping, moving it if need be; NULL if the kernel refuses (the old one stands). */
+void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes);
+/* Makes a page unreadable, to stop overruns. A refusal is no error. */
+void tm_os_guard(void *address, size_t bytes);
+
+/* Futex operations on a private word. */
+void tm_os_wait(_Atomic int *word, int value);
+/* Waits no longer than that. */
+void tm_os_wait_at_most(_Atomic int *word, int value, long nanoseconds);
+void tm_os_wake(_Atomic int *word, int count);
+
+/* Writes a message to stderr, whole if the kernel takes it. */
+void tm_os_message(const char *text, size_t length);
+
+/* Counters since start, for the census: calls of madvise, bytes purged, bytes unmapped. */
+struct tm_os_counters {
+    _Atomic uint64_t purge_calls, purged_bytes, unmapped_bytes;
+};
+extern struct tm_os_counters tm_os_counters;
+
+#endif

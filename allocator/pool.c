@@ -1,0 +1,279 @@
+/* pool.c: see pool.h. Everything here is done by the pool's owner, or by the thread that holds the OWNED bit.
+ *
+ * How free pages are found: a free pushes and counts, no more. Now and then the owner looks at the blocks
+ * that were pushed since the last look, and counts for each page how many of its blocks are free: one visit
+ * for each free, while the block is still in the cache. Only when a page's count says that it is wholly free, and the heap's
+ * budget is exceeded, is the whole list walked, once, to unlink the blocks of the pages that go.
+ */
+#include "allocator/pool.h"
+
+#include "allocator/arena.h"
+#include "allocator/os.h"
+
+static uint32_t page_of_offset(size_t offset)
+{
+    return (uint32_t)(offset >> TM_PAGE_SHIFT);
+}
+
+static uint16_t mask16(unsigned first, unsigned last)
+{
+    return (uint16_t)tm_mask64(first, last - first + 1);
+}
+
+struct tm_pool *tm_pool_take(unsigned size_class)
+{
+    const struct tm_class *class = &tm_classes[size_class];
+    uint16_t dirty;
+    void *base = tm_arena_take_pool(class->pages, &dirty);
+    if (base == NULL)
+        return NULL;
+    struct tm_pool *pool = tm_pool_slot(base);
+    pool->free = NULL;
+    pool->block_size = class->block_size;
+    pool->carved = 0;
+    pool->uncarved = class->starts;
+    pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
+    pool->free_pages = 0;
+    pool->size_class = (uint8_t)size_class;
+    pool->pages = class->pages;
+    pool->back = 0;
+    pool->current = false;
+    pool->listed = false;
+    pool->looked = NULL;
+    pool->page_free = (typeof(pool->page_free)){0};
+    pool->until = pool->floor = 0;
+    for (unsigned i = 1; i < class->pages / TM_SLOT_PAGES; i++) {
+        pool[i].kind = TM_POOL_BODY;
+        pool[i].back = (uint8_t)i;
+    }
+    pool->kind = TM_POOL_HEAD;
+    atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
+    return pool;
+}
+
+void tm_pool_give(struct tm_pool *pool)
+{
+    void *base = tm_pool_base(pool);
+    unsigned pages = pool->pages;
+    uint16_t dirty = (uint16_t)(mask16(0, pages - 1) & ~pool->clean);
+    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
+    for (unsigned i = 0; i < pages / TM_SLOT_PAGES; i++)
+        pool[i].kind = TM_POOL_NONE;
+    tm_arena_give_pool(base, pages, dirty);
+}
+
+void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees)
+{
+    pool->floor = in_use > frees ? in_use - frees : 0;
+    pool->until = in_use - pool->floor;
+}
+
+/* Changes how many blocks are in use, and leaves until as near to its end as it was where it can. */
+static void less_in_use(struct tm_pool *pool, uint32_t blocks)
+{
+    uint32_t in_use = tm_pool_in_use(pool) - blocks;
+    tm_pool_attend(pool, in_use, pool->floor == 0 ? in_use : pool->until);
+}
+
+uint32_t tm_pool_collect(struct tm_pool *pool)
+{
+    uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_relaxed);
+    if (tm_remote_count(remote) == 0)
+        return 0;
+    remote = atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
+    uint32_t count = tm_remote_count(remote);
+    struct tm_block *list = tm_remote_first(pool, remote);
+    less_in_use(pool, count);
+    if (pool->free == NULL) {
+        pool->free = list;
+        return count;
+    }
+    struct tm_block *last = list;
+    while (last->next != NULL)
+        last = last->next;
+    last->next = pool->free;
+    pool->free = list;
+    return count;
+}
+
+/* The pages that a block overlaps. */
+static void block_pages(const struct tm_pool *pool, const void *block, uint32_t *first, uint32_t *last)
+{
+    size_t offset = (size_t)((const char *)block - tm_pool_base(pool));
+    *first = page_of_offset(offset);
+    *last = page_of_offset(offset + pool->block_size - 1);
+}
+
+static void forget_counts(struct tm_pool *pool)
+{
+    pool->looked = NULL;
+    pool->free_pages = 0;
+    pool->page_free = (typeof(pool->page_free)){0};
+}
+
+/* Pages that blocks of the lists reach into from the page before are written to once these are in use. */
+static void soil_overlapped_pages(struct tm_pool *pool)
+{
+    for (uint32_t clean = pool->clean; clean != 0; clean &= clean - 1) {
+        uint32_t page = (uint32_t)__builtin_ctz(clean);
+        uint32_t index = tm_class_block_index(&tm_classes[pool->size_class], page << TM_PAGE_SHIFT);
+        uint32_t start = page_of_offset((size_t)index * pool->block_size);
+        if (start < page && (pool->uncarved >> start & 1) == 0)
+            pool->clean &= (uint16_t) ~(1u << page);
+    }
+}
+
+struct tm_block *tm_pool_take_free(struct tm_pool *pool)
+{
+    struct tm_block *list = pool->free;
+    pool->free = NULL;
+    if (tm_unlikely(pool->clean != 0))
+        soil_overlapped_pages(pool);
+    forget_counts(pool);
+    tm_pool_attend(pool, pool->carved, pool->carved);
+    return list;
+}
+
+struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    uint32_t page = (uint32_t)__builtin_ctz(pool->uncarved);
+    uint32_t size = pool->block_size;
+    uint32_t first = (uint32_t)(((page << TM_PAGE_SHIFT) + size - 1) / size);
+    uint32_t end = (uint32_t)((((page + 1) << TM_PAGE_SHIFT) + size - 1) / size);
+    if (end > class->capacity)
+        end = class->capacity;
+    char *base = tm_pool_base(pool);
+    uint16_t touched = mask16(page, page_of_offset((size_t)end * size - 1));
+    *zero = (pool->clean & touched) == touched;
+    pool->clean &= (uint16_t)~touched;
+    pool->uncarved &= (uint16_t) ~(1u << page);
+    pool->carved = (uint16_t)(pool->carved + (end - first));
+    tm_pool_attend(pool, tm_pool_in_use(pool) + (end - first), UINT32_MAX);
+    struct tm_block *list = (struct tm_block *)(base + (size_t)first * size);
+    struct tm_block *block = list;
+    for (uint32_t i = first + 1; i < end; i++) {
+        struct tm_block *next = (struct tm_block *)((char *)block + size);
+        block->next = next;
+        block = next;
+    }
+    block->next = NULL;
+    return list;
+}
+
+void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
+{
+    if (list == NULL)
+        return;
+    uint32_t count = 1;
+    struct tm_block *last = list;
+    for (; last->next != NULL; last = last->next)
+        count++;
+    last->next = pool->free;
+    pool->free = list;
+    less_in_use(pool, count);
+}
+
+static uint32_t page_free(const struct tm_pool *pool, uint32_t page)
+{
+    return pool->pages == TM_SLOT_PAGES ? pool->page_free.few[page] : pool->page_free.many[page];
+}
+
+static uint32_t page_free_add(struct tm_pool *pool, uint32_t page)
+{
+    return pool->pages == TM_SLOT_PAGES ? ++pool->page_free.few[page] : ++pool->page_free.many[page];
+}
+
+/* How many blocks of `free` overlap a page when all of its blocks are free: those that are not in an uncarved page. */
+static uint32_t blocks_when_free(const struct tm_pool *pool, uint32_t page)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    uint32_t first = tm_class_block_index(class, page << TM_PAGE_SHIFT);
+    uint32_t last = tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
+    if (last >= class->capacity)
+        last = class->capacity - 1u;
+    uint32_t start = page_of_offset((size_t)first * pool->block_size);
+    bool first_uncarved = start < page && (pool->uncarved >> start & 1) != 0;
+    return last - first + 1 - (first_uncarved ? 1 : 0);
+}
+
+unsigned tm_pool_look(struct tm_pool *pool)
+{
+    unsigned found = 0;
+    /* Fewer than this cannot fill a page, which saves the division. */
+    uint32_t near = (uint32_t)TM_PAGE / pool->block_size;
+    for (struct tm_block *block = pool->free; block != pool->looked && block != NULL; block = block->next) {
+        uint32_t page, last;
+        block_pages(pool, block, &page, &last);
+        for (; page <= last; page++)
+            if (page_free_add(pool, page) >= near && (pool->uncarved >> page & 1) == 0)
+                found += page_free(pool, page) == blocks_when_free(pool, page);
+    }
+    pool->looked = pool->free;
+    pool->free_pages = (uint16_t)(pool->free_pages + found);
+    return found;
+}
+
+/* Of every page: 1 if all of its blocks are free. bit b of free_blocks: block b is on `free`. */
+static uint16_t wholly_free_pages(const struct tm_pool *pool, const uint64_t *free_blocks)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    uint16_t result = 0;
+    for (uint32_t page = 0; page < pool->pages; page++) {
+        uint32_t first = tm_class_block_index(class, page << TM_PAGE_SHIFT);
+        uint32_t last = tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
+        if (first >= class->capacity)
+            break;
+        if (last >= class->capacity)
+            last = class->capacity - 1u;
+        bool all = true;
+        for (uint32_t block = first; all && block <= last; block++) {
+            uint32_t start = page_of_offset((size_t)block * pool->block_size);
+            all = (free_blocks[block / 64] >> (block % 64) & 1) != 0 || (pool->uncarved >> start & 1) != 0;
+        }
+        result |= (uint16_t)(all ? 1u << page : 0);
+    }
+    return result;
+}
+
+unsigned tm_pool_purge(struct tm_pool *pool)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    char *base = tm_pool_base(pool);
+    uint64_t free_blocks[(TM_SLOT_PAGES << TM_PAGE_SHIFT) / 16 / 64] = {0};
+    for (struct tm_block *block = pool->free; block != NULL; block = block->next) {
+        uint32_t index = tm_class_block_index(class, (uint32_t)((char *)block - base));
+        free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
+    }
+    uint16_t going = (uint16_t)(wholly_free_pages(pool, free_blocks) & ~pool->clean);
+    forget_counts(pool);
+    if (going == 0)
+        return 0;
+    /* Unlink the blocks that start in a page that goes: their links go with it. */
+    struct tm_block **tail = &pool->free;
+    uint32_t unlinked = 0;
+    for (struct tm_block *block = pool->free, *next; block != NULL; block = next) {
+        next = block->next;
+        if (going >> page_of_offset((size_t)((char *)block - base)) & 1) {
+            unlinked++;
+        } else {
+            *tail = block;
+            tail = &block->next;
+        }
+    }
+    *tail = NULL;
+    pool->carved = (uint16_t)(pool->carved - unlinked);
+    pool->uncarved |= going & class->starts;
+    unsigned went = 0;
+    for (uint32_t rest = going; rest != 0;) {
+        unsigned first = (unsigned)__builtin_ctz(rest);
+        unsigned count = (unsigned)__builtin_ctz(~(rest >> first));
+        uint16_t run = mask16(first, first + count - 1);
+        if (tm_os_purge(base + first * TM_PAGE, count * TM_PAGE)) {
+            pool->clean |= run;
+            went += count;
+        }
+        rest &= ~(uint32_t)run;
+    }
+    return went;
+}

@@ -1,0 +1,63 @@
+/* start.c: the library's life inside a process: start, the end of each thread, fork, exit. The allocator works before
+ * any of this ran and after all of it is over; what starts here is the configuration and the recorder.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+
+#include "allocator/tidemark_alloc.h"
+#include "preload/config.h"
+#include "preload/signals.h"
+#include "profiler/record/record.h"
+
+static pthread_key_t thread_key;
+
+/* Other libraries' destructors may allocate and free: stay until the last round of them. */
+static void thread_ends(void *round)
+{
+    uintptr_t rounds = (uintptr_t)round;
+    if (rounds < PTHREAD_DESTRUCTOR_ITERATIONS &&
+        pthread_setspecific(thread_key, (void *)(rounds + 1)) == 0)
+        return;
+    tm_thread_exit();
+}
+
+/* May allocate (a key beyond the thread's first 32); the heap is in place by then. */
+static void thread_has_heap(void)
+{
+    pthread_setspecific(thread_key, (void *)(uintptr_t)1);
+}
+
+static void fork_child(void)
+{
+    tm_fork_child();
+    tm_record_fork_child();
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    bool trusted = getauxval(AT_SECURE) == 0;
+    /* Static: too large for a small stack, and nothing may be allocated for it. */
+    static struct tm_config config;
+    tm_config_read(getenv("TIDEMARK"), trusted, &config);
+    if (config.retain_set)
+        tm_set_retain(config.retain_bytes, config.retain_percent);
+
+    /* Without a key (the process has used all) the heaps of ended threads are lost, no more. */
+    if (pthread_key_create(&thread_key, thread_ends) == 0) {
+        tm_on_thread_heap = thread_has_heap;
+        thread_has_heap();
+    }
+    pthread_atfork(tm_fork_prepare, tm_fork_parent, fork_child);
+
+    tm_record_start(&config.record);
+    tm_signals_start(config.record.signal);
+}
+
+__attribute__((destructor)) static void stop(void)
+{
+    tm_record_exit();
+}

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,6 +137,30 @@ __attribute__((unused)) static size_t resident_bytes(void)
     text[length] = '\0';
     char *second = strchr(text, ' ');
     return second == NULL ? 0 : (size_t)strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Lowers RLIMIT_AS to so many bytes. */
+__attribute__((unused)) static void limit_address_space(size_t bytes)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+    limit.rlim_cur = bytes;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+/* The address space in use (VmSize) in bytes, without stdio; 0 if it cannot be read. */
+__attribute__((unused)) static size_t address_space_bytes(void)
+{
+    char text[128];
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    return (size_t)strtoul(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 __attribute__((unused)) static double seconds_now(void)

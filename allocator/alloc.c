@@ -1,5 +1,5 @@
-/* alloc.c: the entry points, under the allocator's own names (tidemark_alloc.h), and the slow sides of fast.h. What the C
- * standard or POSIX asks of a symbol beyond this is preload/'s business.
+/* alloc.c: the entry points, under the allocator's own names (tidemark_alloc.h), and the slow sides
+ * of fast.h. What the C standard or POSIX asks of a symbol beyond this is preload/'s business.
  */
 #include <errno.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/fast.h"
-#include "allocator/os.h"
 #include "allocator/large.h"
+#include "allocator/os.h"
 #include "allocator/span.h"
 #include "allocator/tidemark_alloc.h"
 
@@ -71,8 +71,8 @@ void *tm_aligned(size_t alignment, size_t size)
     if (alignment <= 16)
         return tm_malloc_fast(size);
     if (alignment <= TM_PAGE && size <= TM_SMALL_MAX) {
-        /* Pools lie at multiples of 16 KiB: a block size that is a multiple of the alignment gives aligned blocks. The
-         * next power of two always is one. */
+        /* Pools lie at multiples of 16 KiB: a block size that is a multiple of the alignment gives
+         * aligned blocks. The next power of two always is one. */
         unsigned size_class = tm_class_of(size < alignment ? alignment : size);
         while (size_class < TM_CLASSES && tm_classes[size_class].block_size % alignment != 0)
             size_class++;
@@ -82,15 +82,17 @@ void *tm_aligned(size_t alignment, size_t size)
     return span != NULL ? span : no_memory();
 }
 
-/* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND): it goes on. */
+/* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND):
+ * it goes on. */
 static void complain(const void *ptr)
 {
     static _Atomic bool said;
     if (atomic_exchange_explicit(&said, true, memory_order_relaxed))
         return;
     enum { DIGITS = sizeof "tidemark: free(0x" - 1 };
-    char text[] = "tidemark: free(0x0000000000000000): not the start of a block of this heap; ignored (freed "
-                  "twice, or from another malloc?). Further ones are not reported.\n";
+    char text[] =
+        "tidemark: free(0x0000000000000000): not the start of a block of this heap; ignored (freed "
+        "twice, or from another malloc?). Further ones are not reported.\n";
     for (unsigned i = 0; i < 16; i++)
         text[DIGITS + i] = "0123456789abcdef"[(uintptr_t)ptr >> (60 - 4 * i) & 15];
     tm_os_message(text, sizeof text - 1);
@@ -101,13 +103,12 @@ void tm_free_slow(void *ptr)
     if (ptr == NULL)
         return;
     if (tm_in_chunk(ptr)) {
-        struct tm_heap *heap = tm_heap;
         struct tm_pool *pool = tm_pool_of(ptr);
         if (pool != NULL) {
-            if (atomic_load_explicit(&pool->owner, memory_order_relaxed) == heap)
-                tm_heap_free_own(heap, pool, ptr);
+            if (atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_heap_id)
+                tm_heap_free_own(pool, ptr);
             else
-                tm_heap_free_remote(heap, pool, ptr);
+                tm_heap_free_remote(pool, ptr);
             return;
         }
     }
@@ -125,7 +126,7 @@ size_t tm_usable_size(const void *ptr)
     if (ptr == NULL)
         return 0;
     struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
-    return pool != NULL ? pool->block_size : tm_span_bytes(ptr);
+    return pool != NULL ? tm_classes[pool->size_class].block_size : tm_span_bytes(ptr);
 }
 
 void *tm_realloc(void *ptr, size_t size)
@@ -139,7 +140,8 @@ void *tm_realloc(void *ptr, size_t size)
     if (size > PTRDIFF_MAX)
         return no_memory();
     size_t usable = tm_usable_size(ptr);
-    /* In place while at least half of the block stays in use; a span gives its last pages back in place. */
+    /* In place while at least half of the block stays in use; a span gives its last pages back in
+     * place. */
     if (size <= usable && size >= usable / 2 && (usable <= TM_SMALL_MAX || usable - size < TM_PAGE))
         return ptr;
     if (usable > TM_SMALL_MAX && size > TM_SMALL_MAX) {
@@ -169,7 +171,8 @@ bool tm_trim(void)
 
 void tm_trim_from_signal(void)
 {
-    /* The thread's own heap may be in the middle of an operation: it does its part at its next slow path. */
+    /* The thread's own heap may be in the middle of an operation: it does its part at its next slow
+     * path. */
     tm_heap_call_for_trim();
     tm_arena_trim_try();
 }

@@ -1,6 +1,6 @@
-/* arena.c: see arena.h. Pools and page runs live in arenas of their own kind, so that the short-lived odd sizes of
- * runs do not chop up the aligned places of pools. An arena is indexed by what it can still serve; an empty one belongs to no
- * kind and goes back to its chunk.
+/* arena.c: see arena.h. Pools and page runs live in arenas of their own kind, so that the
+ * short-lived odd sizes of runs do not chop up the aligned places of pools. An arena is indexed by
+ * what it can still serve; an empty one belongs to no kind and goes back to its chunk.
  */
 #include "allocator/arena.h"
 
@@ -61,7 +61,8 @@ static unsigned longest_run(uint64_t mask)
     return length;
 }
 
-/* Page number of the first run of `pages` ones in `mask` at a multiple of `step`; -1 if there is none. */
+/* Page number of the first run of `pages` ones in `mask` at a multiple of `step`; -1 if there is
+ * none. */
 static int find_run(uint64_t mask, unsigned pages, unsigned step)
 {
     /* After this, bit i is set where i … i+pages-1 were. */
@@ -77,7 +78,8 @@ static int find_run(uint64_t mask, unsigned pages, unsigned step)
 
 static struct tm_arena *arena_of_index(struct tm_link *link)
 {
-    return link == NULL ? NULL : (struct tm_arena *)((char *)link - offsetof(struct tm_arena, index));
+    return link == NULL ? NULL
+                        : (struct tm_arena *)((char *)link - offsetof(struct tm_arena, index));
 }
 
 static struct tm_buckets *index_of(const struct tm_arena *arena)
@@ -103,7 +105,8 @@ static void reindex(struct tm_arena *arena)
     }
     unsigned bucket = 0;
     if (arena->kind == TM_ARENA_POOLS) {
-        unsigned free_slots = TM_ARENA_PAGES / TM_SLOT_PAGES - (unsigned)__builtin_popcount(used_slots(arena->used));
+        unsigned free_slots =
+            TM_ARENA_PAGES / TM_SLOT_PAGES - (unsigned)__builtin_popcount(used_slots(arena->used));
         bucket = free_slots == 0 ? 0 : 2 * free_slots + (free_big_slot(arena->used) >= 0);
     } else if (arena->kind == TM_ARENA_RUNS) {
         bucket = longest_run(~arena->used);
@@ -153,7 +156,8 @@ void *tm_arena_take_pool(unsigned pages, uint16_t *dirty)
 {
     bool big = pages > TM_SLOT_PAGES;
     tm_lock(&tm_arena_lock);
-    struct tm_arena *arena = arena_of_index(tm_bucket_first(&pool_index, big ? ODD_BUCKETS : ~UINT64_C(0)));
+    struct tm_arena *arena =
+        arena_of_index(tm_bucket_first(&pool_index, big ? ODD_BUCKETS : ~UINT64_C(0)));
     if (arena == NULL) {
         arena = tm_chunk_take_arena();
         if (arena == NULL) {
@@ -192,7 +196,8 @@ void *tm_arena_take_run(unsigned pages, size_t alignment, uint64_t *dirty)
 {
     unsigned step = alignment <= TM_PAGE ? 1 : (unsigned)(alignment >> TM_PAGE_SHIFT);
     tm_lock(&tm_arena_lock);
-    /* The shortest run that is long enough, for an aligned one surely long enough; the fullest arenas have short runs. */
+    /* The shortest run that is long enough, for an aligned one surely long enough; the fullest
+     * arenas have short runs. */
     unsigned need = pages + step - 1;
     struct tm_arena *arena = NULL;
     if (need < TM_ARENA_PAGES)
@@ -274,7 +279,8 @@ static unsigned arenas_for(size_t pages)
     return (unsigned)((pages + TM_ARENA_PAGES - 1) / TM_ARENA_PAGES);
 }
 
-/* The pages of arena `i` of a span of `pages` pages. The rest of its last arena is kept free, for the span to grow into. */
+/* The pages of arena `i` of a span of `pages` pages. The rest of its last arena is kept free, for
+ * the span to grow into. */
 static uint64_t span_mask(size_t pages, unsigned i)
 {
     size_t before = (size_t)i * TM_ARENA_PAGES;

@@ -1,7 +1,7 @@
 /* bucket.h: an index of things by a small number (how full they are): find one in O(1).
  *
- * 64 doubly linked lists and a word that says which are not empty. The things carry a struct tm_link. Whoever owns
- * an index names the lock that guards it.
+ * 64 doubly linked lists and a word that says which are not empty. The things carry a struct
+ * tm_link. Whoever owns an index names the lock that guards it.
  */
 #ifndef TIDEMARK_BUCKET_H
 #define TIDEMARK_BUCKET_H
@@ -42,13 +42,15 @@ static inline bool tm_list_empty(const struct tm_link *head)
     return head->next == NULL || head->next == head;
 }
 
-static inline void tm_bucket_insert(struct tm_buckets *buckets, unsigned bucket, struct tm_link *link)
+static inline void tm_bucket_insert(struct tm_buckets *buckets, unsigned bucket,
+                                    struct tm_link *link)
 {
     tm_list_insert(&buckets->heads[bucket], link);
     buckets->filled |= UINT64_C(1) << bucket;
 }
 
-static inline void tm_bucket_remove(struct tm_buckets *buckets, unsigned bucket, struct tm_link *link)
+static inline void tm_bucket_remove(struct tm_buckets *buckets, unsigned bucket,
+                                    struct tm_link *link)
 {
     tm_list_remove(link);
     if (tm_list_empty(&buckets->heads[bucket]))

@@ -4,16 +4,18 @@
 #include "allocator/arena.h"
 #include "allocator/os.h"
 
-_Atomic uint64_t tm_bytes_in_pools, tm_bytes_in_spans, tm_bytes_in_mappings, tm_cached_bytes;
+_Atomic uint64_t tm_bytes_purged_in_pools, tm_bytes_in_pools, tm_bytes_in_spans,
+    tm_bytes_in_mappings, tm_cached_bytes;
 
 /* Arenas with dirty pages, hottest first. */
 static struct tm_link warm;
-/* The arena of which somebody purges pages without the lock, and these pages; NULL: nobody does. He goes on until
- * the budget is met. */
+/* The arena of which somebody purges pages without the lock, and these pages; NULL: nobody does. He
+ * goes on until the budget is met. */
 static struct tm_arena *purging;
 static uint64_t purging_pages;
 
-/* What may stay: see tm_cache_budget(). The defaults are where a smaller value began to cost time. */
+/* What may stay: see tm_cache_budget(). The defaults are where a smaller value began to cost time.
+ */
 static _Atomic size_t retain_bytes = (size_t)1024 * 1024;
 static _Atomic unsigned retain_percent = 6;
 
@@ -25,17 +27,21 @@ void tm_cache_set_retain(size_t bytes, unsigned percent)
 
 size_t tm_cache_budget(void)
 {
+    /* Mappings have no part in it: they go back whole. */
     uint64_t in_use = atomic_load_explicit(&tm_bytes_in_pools, memory_order_relaxed) +
-                      atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed) +
-                      atomic_load_explicit(&tm_bytes_in_mappings, memory_order_relaxed);
-    size_t part = (size_t)(in_use / 100 * atomic_load_explicit(&retain_percent, memory_order_relaxed));
+                      atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed);
+    uint64_t purged = atomic_load_explicit(&tm_bytes_purged_in_pools, memory_order_relaxed);
+    in_use = in_use > purged ? in_use - purged : 0;
+    size_t part =
+        (size_t)(in_use / 100 * atomic_load_explicit(&retain_percent, memory_order_relaxed));
     size_t floor = atomic_load_explicit(&retain_bytes, memory_order_relaxed);
     return part > floor ? part : floor;
 }
 
 static void count_cached(int64_t pages)
 {
-    atomic_fetch_add_explicit(&tm_cached_bytes, (uint64_t)(pages * (int64_t)TM_PAGE), memory_order_relaxed);
+    atomic_fetch_add_explicit(&tm_cached_bytes, (uint64_t)(pages * (int64_t)TM_PAGE),
+                              memory_order_relaxed);
 }
 
 void tm_cache_add(struct tm_arena *arena, uint64_t pages)
@@ -100,7 +106,8 @@ static bool purge_to(uint64_t target)
     if (purging != NULL || tm_os_purge_refused())
         return false;
     bool went = false;
-    while (atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > target && !tm_list_empty(&warm)) {
+    while (atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > target &&
+           !tm_list_empty(&warm)) {
         struct tm_arena *arena = arena_of_link(warm.previous);
         uint64_t pages = arena->dirty;
         tm_cache_drop(arena, pages);

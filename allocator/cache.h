@@ -1,9 +1,11 @@
-/* cache.h: free pages of arenas that may still be resident: how many there may be, and giving back the rest.
+/* cache.h: free pages of arenas that may still be resident: how many there may be, and giving back
+ * the rest.
  *
- * The rule is a budget at free time, not a clock: what is cached may not exceed the larger of a floor and a part of what is in
- * use. Whoever frees past it purges the coldest arenas then and there, so that the last frees of a phase clean up
- * also when the program does nothing afterwards. (Time decay, as jemalloc and mimalloc do it, needs later
- * calls; a background thread breaks fork and unshare.) All of it is guarded by tm_arena_lock.
+ * The rule is a budget at free time, not a clock: what is cached may not exceed the larger of a
+ * floor and a part of what is in use. Whoever frees past it purges the coldest arenas then and
+ * there, so that the last frees of a phase clean up also when the program does nothing afterwards.
+ * (Time decay, as jemalloc and mimalloc do it, needs later calls; a background thread breaks fork
+ * and unshare.) All of it is guarded by tm_arena_lock.
  */
 #ifndef TIDEMARK_CACHE_H
 #define TIDEMARK_CACHE_H
@@ -17,7 +19,8 @@ void tm_cache_drop(struct tm_arena *arena, uint64_t pages);
 /* A recently freed empty arena, or NULL. */
 struct tm_arena *tm_cache_warm_arena(void);
 
-/* Purges down to the budget if it is exceeded. Drops tm_arena_lock and takes it again while the kernel works. */
+/* Purges down to the budget if it is exceeded. Drops tm_arena_lock and takes it again while the
+ * kernel works. */
 void tm_cache_settle(void);
 /* Purges everything. True if pages went. */
 bool tm_cache_empty(void);
@@ -27,6 +30,8 @@ void tm_cache_fork_child(void);
 
 /* Bytes in use, for the budget and the census: relaxed, changed by arena.c and large.c. */
 extern _Atomic uint64_t tm_bytes_in_pools, tm_bytes_in_spans, tm_bytes_in_mappings;
+/* Of the bytes in pools: purged and not carved again; relaxed, changed by pool.c. */
+extern _Atomic uint64_t tm_bytes_purged_in_pools;
 /* Bytes cached; relaxed. */
 extern _Atomic uint64_t tm_cached_bytes;
 

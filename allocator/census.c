@@ -1,5 +1,6 @@
-/* census.c: see census.h. Reads what the other rooms keep, and believes none of it: a pointer must lie where such a thing can
- * lie, a list may not visit a block twice, a count may not exceed its bound.
+/* census.c: see census.h. Reads what the other rooms keep, and believes none of it: a pointer must
+ * lie where such a thing can lie, a list may not visit a block twice, a count may not exceed its
+ * bound.
  */
 #include "allocator/census.h"
 
@@ -11,7 +12,8 @@
 
 static_assert(TM_CENSUS_PAGE == TM_PAGE, "census.h speaks of the allocator's pages");
 static_assert(TM_CENSUS_ARENA == TM_ARENA, "census.h speaks of the allocator's arenas");
-static_assert((int)TM_CENSUS_POOL_PAGES == (int)TM_POOL_PAGES_MAX, "census.h has room for every pool");
+static_assert((int)TM_CENSUS_POOL_PAGES == (int)TM_POOL_PAGES_MAX,
+              "census.h has room for every pool");
 static_assert((int)TM_CENSUS_ARENA_POOLS == (int)TM_ARENA_POOLS, "kinds are the same");
 static_assert((int)TM_CENSUS_ARENA_SPANS == (int)TM_ARENA_RUNS, "kinds are the same");
 static_assert((int)TM_CENSUS_ARENA_SPAN == (int)TM_ARENA_SPAN, "kinds are the same");
@@ -39,14 +41,17 @@ struct tm_census_class tm_census_class_at(unsigned size_class)
     };
 }
 
-/* Marks the blocks of a list as free; returns how many were new. Stops at whatever cannot be a block of the pool. */
+/* Marks the blocks of a list as free; returns how many were new. Stops at whatever cannot be a
+ * block of the pool. */
 static uint32_t mark_list(struct walk *walk, const struct tm_class *class, char *base,
                           const struct tm_block *list, uint64_t *free_blocks)
 {
     uint32_t count = 0;
     for (const struct tm_block *block = list; block != NULL; block = block->next) {
         uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
-        uint32_t index = offset < class->pages * TM_PAGE ? tm_class_block_index(class, (uint32_t)offset) : UINT32_MAX;
+        uint32_t index = offset < class->pages * TM_PAGE
+                             ? tm_class_block_index(class, (uint32_t)offset)
+                             : UINT32_MAX;
         if (index >= class->capacity || (uintptr_t)index * class->block_size != offset ||
             (free_blocks[index / 64] >> (index % 64) & 1) != 0) {
             walk->wrong++;
@@ -58,16 +63,17 @@ static uint32_t mark_list(struct walk *walk, const struct tm_class *class, char 
     return count;
 }
 
-/* The heap is one that exists; owner words are compared, never followed blindly. */
-static const struct tm_heap *known_heap(const struct tm_heap *owner)
+static const struct tm_heap *heap_with_id(uint32_t id)
 {
-    const struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire);
-    while (heap != NULL && heap != owner)
+    const struct tm_heap *heap =
+        id == 0 ? NULL : atomic_load_explicit(&tm_heaps, memory_order_acquire);
+    while (heap != NULL && heap->id != id)
         heap = heap->next;
     return heap;
 }
 
-static void count_pages(struct tm_census_pool *out, const struct tm_class *class, const uint64_t *free_blocks)
+static void count_pages(struct tm_census_pool *out, const struct tm_class *class,
+                        const uint64_t *free_blocks)
 {
     for (uint32_t index = 0; index < class->capacity; index++) {
         if (free_blocks[index / 64] >> (index % 64) & 1)
@@ -88,13 +94,10 @@ static void count_pages(struct tm_census_pool *out, const struct tm_class *class
 
 static void walk_pool(struct walk *walk, const struct tm_pool *pool)
 {
-    if (pool->size_class >= TM_CLASSES) {
-        walk->wrong++;
-        return;
-    }
     const struct tm_class *class = &tm_classes[pool->size_class];
     char *base = tm_pool_base(pool);
-    const struct tm_heap *heap = known_heap(atomic_load_explicit(&pool->owner, memory_order_relaxed));
+    const struct tm_heap *heap =
+        heap_with_id(atomic_load_explicit(&pool->owner, memory_order_relaxed));
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     struct tm_census_pool out = {
         .base = (uintptr_t)base,
@@ -121,9 +124,9 @@ static void walk_pools(struct walk *walk, const struct tm_chunk *chunk, unsigned
     const unsigned slots = TM_ARENA_PAGES / TM_SLOT_PAGES;
     for (unsigned slot = arena * slots; slot < (arena + 1) * slots;) {
         const struct tm_pool *pool = (const struct tm_pool *)chunk->descriptors[slot];
-        if (pool->kind == TM_POOL_HEAD) {
+        if (pool->form == TM_POOL_HEAD && pool->size_class < TM_CLASSES) {
             walk_pool(walk, pool);
-            slot += pool->pages > TM_SLOT_PAGES ? TM_POOL_PAGES_MAX / TM_SLOT_PAGES : 1;
+            slot += tm_pool_pages(pool) / TM_SLOT_PAGES;
         } else {
             slot++;
         }
@@ -158,7 +161,8 @@ static void walk_arena(struct walk *walk, const struct tm_chunk *chunk, unsigned
     if (arena->kind == TM_ARENA_RUNS)
         for (unsigned page = 0; page < TM_ARENA_PAGES; page++)
             if (arena->run_pages[page] != 0)
-                report_span(walk, base + page * TM_PAGE, arena->run_pages[page] * TM_PAGE, TM_CENSUS_SPAN_PAGES);
+                report_span(walk, base + page * TM_PAGE, arena->run_pages[page] * TM_PAGE,
+                            TM_CENSUS_SPAN_PAGES);
 }
 
 static void report_meta(struct walk *walk, uintptr_t base, uint64_t bytes, const char *what)
@@ -176,14 +180,16 @@ static void report_mapping(uintptr_t base, uint64_t bytes, void *context)
 /* A chunk's address is one that the validity table knows. */
 static bool plausible_chunk(const struct tm_chunk *chunk)
 {
-    return ((uintptr_t)chunk & (TM_CHUNK - 1)) == 0 && tm_in_chunk(chunk) && chunk->arenas <= TM_CHUNK_ARENAS;
+    return ((uintptr_t)chunk & (TM_CHUNK - 1)) == 0 && tm_in_chunk(chunk) &&
+           chunk->arenas <= TM_CHUNK_ARENAS;
 }
 
 unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
 {
     struct walk walk = {.visitor = visitor, .context = context};
     size_t limit = TM_CHUNK_INDEXES;
-    for (const struct tm_chunk *chunk = tm_chunks; chunk != NULL && limit-- > 0; chunk = chunk->next) {
+    for (const struct tm_chunk *chunk = tm_chunks; chunk != NULL && limit-- > 0;
+         chunk = chunk->next) {
         if (!plausible_chunk(chunk)) {
             walk.wrong++;
             break;
@@ -215,7 +221,8 @@ void tm_census_counters(struct tm_census_counters *out)
         .mapped_bytes = atomic_load_explicit(&tm_chunk_mapped_bytes, memory_order_relaxed),
         .metadata_bytes = atomic_load_explicit(&tm_heap_metadata_bytes, memory_order_relaxed),
         .purged_bytes = atomic_load_explicit(&tm_os_counters.purged_bytes, memory_order_relaxed),
-        .unmapped_bytes = atomic_load_explicit(&tm_os_counters.unmapped_bytes, memory_order_relaxed),
+        .unmapped_bytes =
+            atomic_load_explicit(&tm_os_counters.unmapped_bytes, memory_order_relaxed),
         .purge_calls = atomic_load_explicit(&tm_os_counters.purge_calls, memory_order_relaxed),
         .pools_taken = atomic_load_explicit(&tm_pools_taken, memory_order_relaxed),
         .heaps = atomic_load_explicit(&tm_heaps_in_use, memory_order_relaxed),

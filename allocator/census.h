@@ -1,11 +1,11 @@
 /* census.h: the allocator's state as the recorder may see it: read-only, one interface.
  *
- * The walk trusts nothing: it is meant to run in a copy-on-write copy of the process that was frozen
- * at any instruction, so every list may be cut in half. It checks each pointer and index before use, bounds
- * every loop, calls nothing of libc, takes no lock and allocates nothing. It may also run in the live process
- * (the fallback when no copy can be made); the caller then holds the arena lock through
- * tm_census_lock() so that no chunk is unmapped under it, and figures of pools may be off by
- * the operations under way.
+ * The walk trusts nothing: it is meant to run in a copy-on-write copy of the process that was
+ * frozen at any instruction, so every list may be cut in half. It checks each pointer and index
+ * before use, bounds every loop, calls nothing of libc, takes no lock and allocates nothing. It may
+ * also run in the live process (the fallback when no copy can be made); the caller then holds the
+ * arena lock through tm_census_lock() so that no chunk is unmapped under it, and figures of pools
+ * may be off by the operations under way.
  */
 #ifndef TIDEMARK_ALLOCATOR_CENSUS_H
 #define TIDEMARK_ALLOCATOR_CENSUS_H
@@ -15,26 +15,26 @@
 #include <stdint.h>
 
 enum {
-    TM_CENSUS_PAGE = 4096,              /* the page of all masks and counts here, in bytes */
-    TM_CENSUS_ARENA = 256 * 1024,       /* bytes of an arena */
-    TM_CENSUS_ARENA_PAGES = 64,         /* pages of an arena: one bit each in a uint64_t */
-    TM_CENSUS_POOL_PAGES = 16,          /* the most pages a pool has */
+    TM_CENSUS_PAGE = 4096,        /* the page of all masks and counts here, in bytes */
+    TM_CENSUS_ARENA = 256 * 1024, /* bytes of an arena */
+    TM_CENSUS_ARENA_PAGES = 64,   /* pages of an arena: one bit each in a uint64_t */
+    TM_CENSUS_POOL_PAGES = 16,    /* the most pages a pool has */
 };
 
 /* Process-wide counters, kept by the allocator as it works. Bytes unless told. Each is read with
  * a relaxed atomic load; together they may be a few operations apart. */
 struct tm_census_counters {
-    uint64_t pool_bytes;       /* in pools that are taken from an arena */
-    uint64_t span_bytes;       /* in spans inside chunks (page runs and arena runs) */
-    uint64_t mapping_bytes;    /* in spans with a mapping of their own */
-    uint64_t cached_bytes;     /* free pages of arenas that may be resident */
-    uint64_t mapped_bytes;     /* address space of chunks */
-    uint64_t metadata_bytes;   /* address space of metadata: chunk heads, heaps, tables */
-    uint64_t purged_bytes;     /* given back by madvise since start, cumulative */
-    uint64_t unmapped_bytes;   /* given back by munmap since start, cumulative */
-    uint64_t purge_calls;      /* madvise calls since start (a count) */
-    uint64_t pools_taken;      /* pools taken from arenas since start (a count) */
-    uint64_t heaps;            /* heaps that belong to a running thread (a count) */
+    uint64_t pool_bytes;     /* in pools that are taken from an arena */
+    uint64_t span_bytes;     /* in spans inside chunks (page runs and arena runs) */
+    uint64_t mapping_bytes;  /* in spans with a mapping of their own */
+    uint64_t cached_bytes;   /* free pages of arenas that may be resident */
+    uint64_t mapped_bytes;   /* address space of chunks */
+    uint64_t metadata_bytes; /* address space of metadata: chunk heads, heaps, tables */
+    uint64_t purged_bytes;   /* given back by madvise since start, cumulative */
+    uint64_t unmapped_bytes; /* given back by munmap since start, cumulative */
+    uint64_t purge_calls;    /* madvise calls since start (a count) */
+    uint64_t pools_taken;    /* pools taken from arenas since start (a count) */
+    uint64_t heaps;          /* heaps that belong to a running thread (a count) */
 };
 
 struct tm_census_class {
@@ -52,25 +52,26 @@ enum tm_census_arena_kind {
 };
 
 struct tm_census_arena {
-    uintptr_t base;     /* address, a multiple of TM_CENSUS_ARENA */
-    uint32_t kind;      /* enum tm_census_arena_kind */
-    uint64_t free_mask; /* bit i: page i is in no pool and no span */
+    uintptr_t base;      /* address, a multiple of TM_CENSUS_ARENA */
+    uint32_t kind;       /* enum tm_census_arena_kind */
+    uint64_t free_mask;  /* bit i: page i is in no pool and no span */
     uint64_t dirty_mask; /* bit i: page i is free and may be resident; subset of free_mask */
 };
 
 struct tm_census_pool {
-    uintptr_t base;       /* address of the first block */
-    uint32_t size_class;  /* index for tm_census_class_at() */
-    uint32_t pages;       /* 4 or 16 */
-    uint32_t capacity;    /* blocks */
-    uint32_t live;        /* blocks handed out and not freed */
-    uint32_t binned;      /* free blocks that wait in the owner's bin */
-    uint32_t remote;      /* free blocks that other threads handed back, not yet collected */
-    uint32_t heap;        /* id of the heap that owns it; 0: ownerless */
-    uint16_t uncarved;    /* bit i: no block that starts in page i was handed out since the page was last
-                             fresh or purged */
+    uintptr_t base;      /* address of the first block */
+    uint32_t size_class; /* index for tm_census_class_at() */
+    uint32_t pages;      /* 4 or 16 */
+    uint32_t capacity;   /* blocks */
+    uint32_t live;       /* blocks handed out and not freed */
+    uint32_t binned;     /* free blocks that wait in the owner's bin */
+    uint32_t remote;     /* free blocks that other threads handed back, not yet collected */
+    uint32_t heap;       /* id of the heap that owns it; 0: ownerless */
+    uint16_t uncarved;   /* bit i: no block that starts in page i was handed out since the page was
+                            last   fresh or purged */
     uint16_t live_blocks[TM_CENSUS_POOL_PAGES]; /* live blocks that overlap page i */
-    uint16_t live_bytes[TM_CENSUS_POOL_PAGES];  /* bytes of page i that lie in a live block, <= 4096 */
+    uint16_t
+        live_bytes[TM_CENSUS_POOL_PAGES]; /* bytes of page i that lie in a live block, <= 4096 */
 };
 
 enum tm_census_span_kind {
@@ -85,15 +86,16 @@ struct tm_census_span {
     uint32_t kind;  /* enum tm_census_span_kind */
 };
 
-/* One stretch of the allocator's own metadata (chunk heads, heaps, tables, the library's own data). */
+/* One stretch of the allocator's own metadata (chunk heads, heaps, tables, the library's own data).
+ */
 struct tm_census_meta {
     uintptr_t base;
     uint64_t bytes;
     const char *what; /* static string */
 };
 
-/* Each function may be NULL. They are called in address order inside a chunk, pools after their arena. Pointers
- * are valid during the call only. */
+/* Each function may be NULL. They are called in address order inside a chunk, pools after their
+ * arena. Pointers are valid during the call only. */
 struct tm_census_visitor {
     void (*arena)(const struct tm_census_arena *arena, void *context);
     void (*pool)(const struct tm_census_pool *pool, void *context);
@@ -101,7 +103,8 @@ struct tm_census_visitor {
     void (*meta)(const struct tm_census_meta *meta, void *context);
 };
 
-/* Walks everything. Returns the number of inconsistencies that it met and stepped over (an operation cut in half). */
+/* Walks everything. Returns the number of inconsistencies that it met and stepped over (an
+ * operation cut in half). */
 unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context);
 
 /* Number of size classes; tm_census_class_at() for i below it. */

@@ -1,8 +1,8 @@
 /* chunk.c: chunks from the OS and back: mapping, growing in place, finding empty arenas, unmapping.
  *
- * Chunks are unmapped whole only: a hole in the middle would split the mapping, and mappings are scarce
- * (vm.max_map_count). One chunk that became empty is kept, so that a program at the border does not map and unmap
- * for ever; its pages are in the cache's budget like all others.
+ * Chunks are unmapped whole only: a hole in the middle would split the mapping, and mappings are
+ * scarce (vm.max_map_count). One chunk that became empty is kept, so that a program at the border
+ * does not map and unmap for ever; its pages are in the cache's budget like all others.
  */
 #include "allocator/chunk.h"
 
@@ -43,10 +43,12 @@ static void reindex(struct tm_chunk *chunk)
     }
 }
 
-/* How many arenas to ask for: a quarter of what there is, so that calls and mappings grow with the logarithm. */
+/* How many arenas to ask for: a quarter of what there is, so that calls and mappings grow with the
+ * logarithm. */
 static unsigned growth(unsigned at_least)
 {
-    uint64_t arenas = atomic_load_explicit(&tm_chunk_mapped_bytes, memory_order_relaxed) >> TM_ARENA_SHIFT;
+    uint64_t arenas =
+        atomic_load_explicit(&tm_chunk_mapped_bytes, memory_order_relaxed) >> TM_ARENA_SHIFT;
     unsigned want = arenas / 4 > TM_CHUNK_ARENAS ? TM_CHUNK_ARENAS : (unsigned)arenas / 4;
     if (want < GROW_MIN)
         want = GROW_MIN;
@@ -93,8 +95,8 @@ static char *map_chunk(size_t bytes)
         if (map_at(place, bytes))
             return place;
     }
-    /* Little address space is left to us (RLIMIT_AS): ask for no more than is needed, at aligned places near where the
-     * kernel would put it. */
+    /* Little address space is left to us (RLIMIT_AS): ask for no more than is needed, at aligned
+     * places near where the kernel would put it. */
     place = tm_os_probe(bytes);
     if (place == NULL)
         return NULL;
@@ -180,7 +182,8 @@ struct tm_arena *tm_chunk_take_arena(void)
     return arena;
 }
 
-/* Number of the first of `count` neighbouring ones of `mask` at a multiple of `step`; -1 if there is none. */
+/* Number of the first of `count` neighbouring ones of `mask` at a multiple of `step`; -1 if there
+ * is none. */
 static int find_run(uint64_t mask, unsigned count, unsigned step)
 {
     for (unsigned i = 0; i + count <= 64; i += step) {
@@ -200,7 +203,8 @@ struct tm_arena *tm_chunk_take_arenas(unsigned count, size_t alignment)
         struct tm_link *head = &chunk_index.heads[bucket];
         if (tm_list_empty(head))
             continue;
-        for (struct tm_link *link = head->next; link != head && looks > 0; link = link->next, looks--) {
+        for (struct tm_link *link = head->next; link != head && looks > 0;
+             link = link->next, looks--) {
             struct tm_chunk *chunk = tm_chunk_of(link);
             int first = find_run(chunk->empty, count, step);
             if (first >= 0) {

@@ -1,9 +1,11 @@
-/* chunk.h: chunks and the descriptors of their arenas: the data that arena.c, cache.c and chunk.c share, and the
- * arithmetic from an address to its descriptors. All of it is guarded by tm_arena_lock unless told.
+/* chunk.h: chunks and the descriptors of their arenas: the data that arena.c, cache.c and chunk.c
+ * share, and the arithmetic from an address to its descriptors. All of it is guarded by
+ * tm_arena_lock unless told.
  *
- * Metadata lies out of the blocks' way: the first arena of a chunk carries the descriptors of all others, behind a guard
- * page that stops an overrun from the chunk below. A chunk may be mapped in part only (`arenas` of them, from its
- * start) and grows in place, so that a small process, or one under RLIMIT_AS, does not pay for 16 MiB.
+ * Metadata lies out of the blocks' way: the first arena of a chunk carries the descriptors of all
+ * others, behind a guard page that stops an overrun from the chunk below. A chunk may be mapped in
+ * part only (`arenas` of them, from its start) and grows in place, so that a small process, or one
+ * under RLIMIT_AS, does not pay for 16 MiB.
  */
 #ifndef TIDEMARK_CHUNK_H
 #define TIDEMARK_CHUNK_H
@@ -28,10 +30,11 @@ struct tm_arena {
     uint8_t kind;          /* enum tm_arena_kind */
     uint8_t bucket;        /* in the index, while index.next is set */
     bool busy;             /* its pages are being purged without the lock: nobody may take any */
-    uint8_t run_pages[TM_ARENA_PAGES]; /* TM_ARENA_RUNS: length of the span that starts at page i, else 0 */
+    uint8_t run_pages[TM_ARENA_PAGES]; /* TM_ARENA_RUNS: length of the span that starts at page i,
+                                          else 0 */
 };
 
-enum { TM_POOL_DESCRIPTOR = 128 };
+enum { TM_POOL_DESCRIPTOR = 64 };
 
 struct tm_chunk {
     char guard[4096];
@@ -43,15 +46,16 @@ struct tm_chunk {
     bool all_empty;                   /* every arena but the head is empty */
     struct tm_arena arena[TM_CHUNK_ARENAS];
     /* One descriptor for each slot; what is in it is pool.h's business. Zero: no pool. */
-    _Alignas(128 * 1024) char descriptors[TM_CHUNK_SLOTS][TM_POOL_DESCRIPTOR];
+    _Alignas(64 * 1024) char descriptors[TM_CHUNK_SLOTS][TM_POOL_DESCRIPTOR];
 };
 
-#define TM_DESCRIPTORS_OFFSET ((size_t)128 * 1024)
-static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET, "pool.h computes with it");
+#define TM_DESCRIPTORS_OFFSET ((size_t)64 * 1024)
+static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,
+              "pool.h computes with it");
 static_assert(sizeof(struct tm_chunk) <= TM_ARENA, "the head takes one arena");
 
-/* 1: a chunk of ours lies at that multiple of TM_CHUNK. Read without a lock: whoever asks for the address of
- * a live block reads what was stored before he got the block. */
+/* 1: a chunk of ours lies at that multiple of TM_CHUNK. Read without a lock: whoever asks for the
+ * address of a live block reads what was stored before he got the block. */
 extern uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
 
 extern struct tm_lock tm_arena_lock;
@@ -70,7 +74,8 @@ static inline struct tm_chunk *tm_chunk_of(const void *address)
 
 static inline struct tm_arena *tm_arena_of(const void *address)
 {
-    return &tm_chunk_of(address)->arena[(uintptr_t)address >> TM_ARENA_SHIFT & (TM_CHUNK_ARENAS - 1)];
+    return &tm_chunk_of(address)
+                ->arena[(uintptr_t)address >> TM_ARENA_SHIFT & (TM_CHUNK_ARENAS - 1)];
 }
 
 static inline unsigned tm_arena_number(const struct tm_arena *arena)
@@ -91,13 +96,15 @@ static inline unsigned tm_page_of(const void *address)
 
 /* Takes an empty arena, a cached one if there is one; NULL if the OS gives none. */
 struct tm_arena *tm_chunk_take_arena(void);
-/* Takes `count` neighbouring empty arenas of which the first lies at a multiple of `alignment` bytes. */
+/* Takes `count` neighbouring empty arenas of which the first lies at a multiple of `alignment`
+ * bytes. */
 struct tm_arena *tm_chunk_take_arenas(unsigned count, size_t alignment);
 /* Takes the `count` arenas behind `arena` if they are empty. */
 bool tm_chunk_take_next(struct tm_arena *arena, unsigned count);
 /* Gives back an arena whose pages are all free. May unmap the chunk: touch neither afterwards. */
 void tm_chunk_give_arena(struct tm_arena *arena);
-/* Takes an empty arena out of reach while its pages are purged; tm_chunk_give_arena() brings it back. */
+/* Takes an empty arena out of reach while its pages are purged; tm_chunk_give_arena() brings it
+ * back. */
 void tm_chunk_hide_arena(struct tm_arena *arena);
 
 /* Bytes of address space in chunks; relaxed. */

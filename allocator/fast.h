@@ -1,5 +1,5 @@
-/* fast.h: the paths that nearly every request takes, to be inlined into each exported symbol: one bin for malloc, one
- * descriptor for free. Everything else is behind a call.
+/* fast.h: the paths that nearly every request takes, to be inlined into each exported symbol: one
+ * bin for malloc, one descriptor for free. Everything else is behind a call.
  */
 #ifndef TIDEMARK_FAST_H
 #define TIDEMARK_FAST_H
@@ -26,10 +26,9 @@ static inline void *tm_malloc_fast(size_t size)
 static inline void tm_free_fast(void *ptr)
 {
     if (tm_likely(tm_in_chunk(ptr))) {
-        struct tm_heap *heap = tm_heap;
         struct tm_pool *pool = tm_pool_slot(ptr);
-        if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) == heap)) {
-            tm_heap_free_own(heap, pool, ptr);
+        if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_heap_id)) {
+            tm_heap_free_own(pool, ptr);
             return;
         }
     }

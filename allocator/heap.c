@@ -1,9 +1,11 @@
-/* heap.c: what happens when a bin is empty, when a pool drains, when a block comes home from another thread, when pages
- * are to go back, and when a thread ends. The order of the file is the life of a pool.
+/* heap.c: what happens when a bin is empty, when a pool drains, when a block comes home from
+ * another thread, when pages are to go back, and when a thread ends. The order of the file is the
+ * life of a pool.
  *
- * Who owns a pool: the heap that fills its bin from it; then nobody, once all its blocks are handed out; then, when its
- * last heap frees into it again, that heap; when another thread does, still nobody, but as soon as a quarter is free it goes to the shared
- * list of its class, where any heap that needs a pool finds it. Whoever frees its last block gives it back.
+ * Who owns a pool: the heap that fills its bin from it; then nobody, once all its blocks are handed
+ * out; then, when its last heap frees into it again, that heap; when another thread does, still
+ * nobody, but as soon as a quarter is free it goes to the shared list of its class, where any heap
+ * that needs a pool finds it. Whoever frees its last block gives it back.
  */
 #include "allocator/heap.h"
 
@@ -14,6 +16,7 @@
 
 struct tm_heap tm_heap_none, tm_heap_gone;
 _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec"))) = &tm_heap_none;
+_Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec"))) = TM_HEAP_NO_ID;
 
 _Atomic(struct tm_heap *) tm_heaps;
 _Atomic uint32_t tm_heaps_in_use;
@@ -27,7 +30,8 @@ static struct tm_heap *spare_heaps;
 static char *heap_memory, *heap_memory_end;
 static uint32_t last_heap_id;
 
-/* Ownerless pools with free blocks, by class. `OWNED` of a listed pool is set by whoever is about to unlist it. */
+/* Ownerless pools with free blocks, by class. `OWNED` of a listed pool is set by whoever is about
+ * to unlist it. */
 static struct {
     struct tm_lock lock;
     struct tm_link pools;
@@ -45,13 +49,8 @@ static struct tm_pool *pool_of_link(struct tm_link *link)
     return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
 }
 
-static struct tm_pool *pool_of_purge(struct tm_link *link)
-{
-    return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, purge));
-}
-
-/* A slow path begins and ends: in between the heap is not fit to be touched by a signal handler, nor to be
- * wound up in the child of a fork. */
+/* A slow path begins and ends: in between the heap is not fit to be touched by a signal handler,
+ * nor to be wound up in the child of a fork. */
 static bool begin(struct tm_heap *heap)
 {
     bool before = heap->busy;
@@ -121,18 +120,19 @@ static void retire_heap(struct tm_heap *heap)
 
 static void adopt(struct tm_heap *heap, struct tm_pool *pool)
 {
-    atomic_store_explicit(&pool->home, heap->id, memory_order_relaxed);
-    atomic_store_explicit(&pool->owner, heap, memory_order_relaxed);
+    atomic_store_explicit(&pool->home, (uint16_t)heap->id, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, heap->id, memory_order_relaxed);
 }
 
-/* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has it. */
+/* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has
+ * it. */
 static bool disown(struct tm_pool *pool)
 {
     for (;;) {
         uint64_t in_use = (uint64_t)tm_pool_in_use(pool) << 32;
         uint64_t seen = TM_REMOTE_OWNED;
-        if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, memory_order_release,
-                                                    memory_order_relaxed))
+        if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use,
+                                                    memory_order_release, memory_order_relaxed))
             return true;
         tm_pool_collect(pool);
         if (tm_pool_in_use(pool) == 0)
@@ -201,8 +201,6 @@ static void forget_free_pages(struct tm_heap *heap, struct tm_pool *pool)
 {
     heap->free_pages -= pool->free_pages;
     pool->free_pages = 0;
-    if (pool->purge.next != NULL)
-        tm_list_remove(&pool->purge);
 }
 
 static void leave_lists(struct tm_heap *heap, struct tm_pool *pool)
@@ -215,13 +213,17 @@ static void leave_lists(struct tm_heap *heap, struct tm_pool *pool)
 static void note_free_pages(struct tm_heap *heap, struct tm_pool *pool, unsigned found)
 {
     heap->free_pages += found;
-    if (pool->free_pages != 0 && pool->purge.next == NULL)
-        tm_list_insert(&heap->purge, &pool->purge);
+    /* The first of them: from the partial to the holed pools. */
+    if (found != 0 && found == pool->free_pages && pool->link.next != NULL) {
+        tm_list_remove(&pool->link);
+        tm_list_insert(&heap->holed[pool->size_class], &pool->link);
+    }
 }
 
 enum { PAGES_KEPT = 32 }; /* below this nobody computes a budget */
 
-/* Free pages inside a heap's pools that may stay: its part of half of what may be cached altogether. */
+/* Free pages inside a heap's pools that may stay: its part of half of what may be cached
+ * altogether. */
 static uint32_t page_budget(void)
 {
     uint32_t heaps = atomic_load_explicit(&tm_heaps_in_use, memory_order_relaxed);
@@ -231,7 +233,8 @@ static uint32_t page_budget(void)
 
 static void settle(struct tm_heap *heap)
 {
-    if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() && !tm_os_purge_refused())
+    if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() &&
+        !tm_os_purge_refused())
         tm_heap_purge(heap);
     uint32_t calls = atomic_load_explicit(&trim_calls, memory_order_relaxed);
     if (tm_unlikely(calls != heap->trim_seen)) {
@@ -249,11 +252,13 @@ static uint32_t available(const struct tm_pool *pool)
            tm_remote_count(atomic_load_explicit(&pool->remote, memory_order_relaxed));
 }
 
-/* One of the heap's partial pools. Of the first few the fullest, so that the others may drain, but not one that a
- * refill would empty at once. */
+/* One of the heap's partial pools. Of the first few the fullest, so that the others may drain, but
+ * not one that a refill would empty at once. */
 static struct tm_pool *take_partial(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_link *head = &heap->partial[size_class];
+    if (tm_list_empty(head))
+        head = &heap->holed[size_class];
     if (tm_list_empty(head))
         return NULL;
     uint32_t few = tm_classes[size_class].capacity / 16u;
@@ -263,7 +268,8 @@ static struct tm_pool *take_partial(struct tm_heap *heap, unsigned size_class)
     for (struct tm_link *link = head->next; link != head && looks-- > 0; link = link->next) {
         struct tm_pool *pool = pool_of_link(link);
         uint32_t count = available(pool);
-        if (best == NULL || (best_count <= few ? count > best_count : count > few && count < best_count)) {
+        if (best == NULL ||
+            (best_count <= few ? count > best_count : count > few && count < best_count)) {
             best = pool;
             best_count = count;
         }
@@ -283,23 +289,21 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
             return NULL;
         adopt(heap, pool);
     }
-    pool->current = true;
     heap->current[size_class] = pool;
     return pool;
 }
 
-/* All blocks of the pool are handed out: it becomes ownerless. False if some came back meanwhile. */
+/* All blocks of the pool are handed out: it becomes ownerless. False if some came back meanwhile.
+ */
 static bool leave_full(struct tm_heap *heap, struct tm_pool *pool)
 {
-    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     uint64_t seen = TM_REMOTE_OWNED;
     uint64_t in_use = (uint64_t)tm_pool_in_use(pool) << 32;
-    pool->current = false;
     if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, memory_order_release,
                                                 memory_order_relaxed))
         return true;
-    pool->current = true;
-    atomic_store_explicit(&pool->owner, heap, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, heap->id, memory_order_relaxed);
     return false;
 }
 
@@ -345,7 +349,8 @@ static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *
     return block;
 }
 
-/* For threads whose heap is gone: frees still come after the last destructor, and so do requests. */
+/* For threads whose heap is gone: frees still come after the last destructor, and so do requests.
+ */
 static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
 {
     tm_lock(&gone_lock);
@@ -375,6 +380,7 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
     if (heap == NULL)
         return NULL;
     tm_heap = heap;
+    tm_heap_id = heap->id;
     struct tm_block *block = refill(heap, size_class, zero);
     /* May allocate itself; the heap is in place. */
     if (tm_on_thread_heap != NULL)
@@ -384,18 +390,19 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
 
 /* ---- a pool drains ---- */
 
-void tm_heap_attention(struct tm_heap *heap, struct tm_pool *pool)
+void tm_heap_attention(struct tm_pool *pool)
 {
+    struct tm_heap *heap = tm_heap;
     bool before = begin(heap);
     uint32_t in_use = pool->floor;
     if (in_use != 0) {
         note_free_pages(heap, pool, tm_pool_look(pool));
         tm_pool_attend(pool, in_use, tm_classes[pool->size_class].step);
-    } else if (pool->current) {
+    } else if (heap->current[pool->size_class] == pool) {
         /* Kept for the next request; its pages count as free. */
-        pool->floor = 0;
         forget_free_pages(heap, pool);
-        pool->free_pages = (uint16_t)(pool->pages - __builtin_popcount(pool->clean));
+        pool->free_pages =
+            (uint8_t)(tm_pool_pages(pool) - (unsigned)__builtin_popcount(pool->clean));
         note_free_pages(heap, pool, pool->free_pages);
     } else {
         leave_lists(heap, pool);
@@ -407,6 +414,14 @@ void tm_heap_attention(struct tm_heap *heap, struct tm_pool *pool)
 
 /* ---- a block comes back from another thread, or to a pool that nobody owns ---- */
 
+/* The heap had the pool last. That two heaps share the low bits of their ids does no harm: either
+ * may have it. */
+static bool is_home(const struct tm_heap *heap, const struct tm_pool *pool)
+{
+    return heap->id != 0 &&
+           atomic_load_explicit(&pool->home, memory_order_relaxed) == (uint16_t)heap->id;
+}
+
 /* The caller has just got the OWNED bit of a pool that nobody owned. */
 static void receive(struct tm_heap *heap, struct tm_pool *pool)
 {
@@ -414,7 +429,7 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
     if (tm_pool_in_use(pool) == 0) {
         unlist(pool);
         tm_pool_give(pool);
-    } else if (atomic_load_explicit(&pool->home, memory_order_relaxed) == heap->id) {
+    } else if (is_home(heap, pool)) {
         unlist(pool);
         adopt(heap, pool);
         tm_list_insert(&heap->partial[pool->size_class], &pool->link);
@@ -425,10 +440,10 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
     }
 }
 
-void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block)
 {
-    /* An empty heap's id is 0, which is nobody's home. */
-    bool home = atomic_load_explicit(&pool->home, memory_order_relaxed) == heap->id;
+    struct tm_heap *heap = tm_heap;
+    bool home = is_home(heap, pool);
     uint32_t worth_sharing = tm_classes[pool->size_class].capacity / 4u + 1;
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     uint64_t next;
@@ -440,8 +455,8 @@ void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_b
             (home || tm_remote_count(next) == tm_remote_in_use(next) ||
              tm_remote_count(next) == worth_sharing))
             next |= TM_REMOTE_OWNED;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next, memory_order_acq_rel,
-                                                    memory_order_acquire));
+    } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next,
+                                                    memory_order_acq_rel, memory_order_acquire));
     if (((remote ^ next) & TM_REMOTE_OWNED) != 0) {
         /* Not on the empty heaps: many threads share them. */
         bool real = heap->id != 0;
@@ -476,6 +491,20 @@ static unsigned purge_pool(struct tm_heap *heap, struct tm_pool *pool)
     return tm_pool_purge(pool);
 }
 
+/* Purges the holed pools of a class, which are partial ones then. */
+static unsigned purge_holed(struct tm_heap *heap, unsigned size_class)
+{
+    unsigned went = 0;
+    struct tm_link *head = &heap->holed[size_class];
+    while (!tm_list_empty(head)) {
+        struct tm_pool *pool = pool_of_link(head->next);
+        went += purge_pool(heap, pool);
+        tm_list_remove(&pool->link);
+        tm_list_insert(&heap->partial[size_class], &pool->link);
+    }
+    return went;
+}
+
 bool tm_heap_purge(struct tm_heap *heap)
 {
     if (heap->id == 0)
@@ -486,9 +515,8 @@ bool tm_heap_purge(struct tm_heap *heap)
         empty_bin(heap, size_class);
         if (heap->current[size_class] != NULL)
             went += purge_pool(heap, heap->current[size_class]);
+        went += purge_holed(heap, size_class);
     }
-    while (!tm_list_empty(&heap->purge))
-        went += purge_pool(heap, pool_of_purge(heap->purge.next));
     end(heap, before);
     return went != 0;
 }
@@ -510,8 +538,7 @@ static void abandon(struct tm_heap *heap, struct tm_pool *pool)
         return;
     }
     tm_pool_purge(pool);
-    pool->current = false;
-    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     share(pool);
 }
 
@@ -525,6 +552,8 @@ static void wind_up(struct tm_heap *heap)
             abandon(heap, pool);
         while (!tm_list_empty(&heap->partial[size_class]))
             abandon(heap, pool_of_link(heap->partial[size_class].next));
+        while (!tm_list_empty(&heap->holed[size_class]))
+            abandon(heap, pool_of_link(heap->holed[size_class].next));
     }
     retire_heap(heap);
 }
@@ -533,6 +562,7 @@ void tm_heap_thread_exit(void)
 {
     struct tm_heap *heap = tm_heap;
     tm_heap = &tm_heap_gone;
+    tm_heap_id = TM_HEAP_NO_ID;
     if (heap->id != 0)
         wind_up(heap);
 }
@@ -563,9 +593,9 @@ void tm_heap_reset_locks(void)
         tm_lock_reset(&shared[size_class].lock);
 }
 
-/* The threads that the child does not have left their heaps behind. One that was not in a slow path is whole (a fast path cut in
- * half loses a block at the most) and is wound up; one that was is left alone: its blocks can be freed, its free
- * blocks are lost to the child. */
+/* The threads that the child does not have left their heaps behind. One that was not in a slow path
+ * is whole (a fast path cut in half loses a block at the most) and is wound up; one that was is
+ * left alone: its blocks can be freed, its free blocks are lost to the child. */
 void tm_heap_fork_child(void)
 {
     struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);

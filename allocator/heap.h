@@ -1,5 +1,6 @@
-/* heap.h: the heap of a thread: its bins and the pools that it owns. A heap is touched by its thread only, without
- * locks; what threads share (the lists of ownerless pools, the register of heaps) is in heap.c behind locks.
+/* heap.h: the heap of a thread: its bins and the pools that it owns. A heap is touched by its
+ * thread only, without locks; what threads share (the lists of ownerless pools, the register of
+ * heaps) is in heap.c behind locks.
  */
 #ifndef TIDEMARK_HEAP_H
 #define TIDEMARK_HEAP_H
@@ -7,34 +8,41 @@
 #include "allocator/pool.h"
 
 struct tm_heap {
-    struct tm_block *bin[TM_CLASSES];     /* free blocks for the next mallocs, of pool current[class] */
-    struct tm_pool *current[TM_CLASSES];  /* the pool that feeds the bin; NULL: none yet */
-    struct tm_link partial[TM_CLASSES];   /* owned pools with free blocks, the current one excluded */
-    uint8_t bin_zero[TM_CLASSES];         /* 1: the bin's blocks are zero but for their first word */
-    struct tm_link purge;                 /* owned pools with free pages */
-    uint32_t free_pages;                  /* sum of free_pages of the owned pools */
-    uint32_t id;                          /* from 1; stays with the struct when another thread gets it */
-    uint32_t trim_seen;                   /* the last call for a trim that this heap answered */
-    bool busy;                            /* inside a slow path: a signal handler must keep off */
-    bool in_use;                          /* belongs to a running thread; guarded by the register's lock */
-    struct tm_heap *next;                 /* all heaps ever made; constant once set */
-    struct tm_heap *next_spare;           /* heaps without a thread; guarded by the register's lock */
+    struct tm_block *bin[TM_CLASSES]; /* free blocks for the next mallocs, of pool current[class] */
+    struct tm_pool *current[TM_CLASSES]; /* the pool that feeds the bin; NULL: none yet */
+    struct tm_link partial[TM_CLASSES];  /* owned pools with free blocks, without the current one */
+    struct tm_link holed[TM_CLASSES];    /* the same, of which whole pages are free */
+    uint8_t bin_zero[TM_CLASSES];        /* 1: the bin's blocks are zero but for their first word */
+    uint32_t free_pages;                 /* sum of free_pages of the owned pools */
+    uint32_t id;                /* from 1; stays with the struct when another thread gets it;
+                                   0: one of the two empty heaps */
+    uint32_t trim_seen;         /* the last call for a trim that this heap answered */
+    bool busy;                  /* inside a slow path: a signal handler must keep off */
+    bool in_use;                /* belongs to a running thread; guarded by the register's lock */
+    struct tm_heap *next;       /* all heaps ever made; constant once set */
+    struct tm_heap *next_spare; /* heaps without a thread; guarded by the register's lock */
 };
 
-/* The calling thread's heap. Before its first request and after its end it points to one of two heaps that are
- * always empty and own nothing, so that the fast paths need no test. */
+/* The calling thread's heap. Before its first request and after its end it points to one of two
+ * heaps that are always empty and own nothing, so that the fast paths need no test. */
 extern _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec")));
 extern struct tm_heap tm_heap_none, tm_heap_gone;
+/* Its id, for comparing with a pool's owner: free then touches no heap. */
+extern _Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec")));
+/* What a thread without a heap has for an id: no pool's owner. */
+#define TM_HEAP_NO_ID UINT32_MAX
 
-/* Fills the bin of the class and takes one block from it. NULL: no memory. *zero (may be NULL): the block is zero but
- * for its first word. heap is the caller's tm_heap; where that is empty, a real one is found. */
+/* Fills the bin of the class and takes one block from it. NULL: no memory. *zero (may be NULL): the
+ * block is zero but for its first word. heap is the caller's tm_heap; where that is empty, a real
+ * one is found. */
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero);
 
-/* A block of an owned pool was pushed on its list and until came to 0. */
-void tm_heap_attention(struct tm_heap *heap, struct tm_pool *pool);
+/* A block of a pool that the calling thread's heap owns was pushed on its list and until came to 0.
+ */
+void tm_heap_attention(struct tm_pool *pool);
 
-/* Frees a block of a pool that may be anybody's. heap is the caller's, which may be an empty one. */
-void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block);
+/* Frees a block of a pool that is not the calling thread's heap's. */
+void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block);
 
 /* Gives back every free page that the calling thread can reach. */
 bool tm_heap_purge(struct tm_heap *heap);
@@ -47,7 +55,8 @@ void tm_heap_thread_exit(void);
 extern _Atomic(struct tm_heap *) tm_heaps;
 /* Heaps that belong to a running thread; relaxed. */
 extern _Atomic uint32_t tm_heaps_in_use;
-/* The memory that heaps are cut from, for the census; grows only, guarded by the register's lock. */
+/* The memory that heaps are cut from, for the census; grows only, guarded by the register's lock.
+ */
 #define TM_HEAP_STRETCH ((size_t)64 * 1024)
 enum { TM_HEAP_STRETCHES_MAX = 1 << 20 }; /* more than a process can have threads for */
 struct tm_heap_stretch {
@@ -70,12 +79,12 @@ static inline void tm_block_push(struct tm_pool *pool, struct tm_block *block)
     pool->free = block;
 }
 
-/* Frees a block of a pool that `heap` owns. */
-static inline void tm_heap_free_own(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+/* Frees a block of a pool that the calling thread's heap owns. */
+static inline void tm_heap_free_own(struct tm_pool *pool, struct tm_block *block)
 {
     tm_block_push(pool, block);
     if (tm_unlikely(--pool->until == 0))
-        tm_heap_attention(heap, pool);
+        tm_heap_attention(pool);
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* large.c: see large.h. The table is open addressing with linear probing, doubled when half full; it is small (an
- * entry is a mapping of megabytes), so one lock does.
+/* large.c: see large.h. The table is open addressing with linear probing, doubled when half full;
+ * it is small (an entry is a mapping of megabytes), so one lock does.
  */
 #include "allocator/large.h"
 
@@ -23,7 +23,8 @@ static size_t table_used; /* entries that are not 0: live and graves */
 
 static size_t slot_of(uintptr_t address)
 {
-    return (size_t)((address >> TM_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
+    return (size_t)((address >> TM_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 20) &
+           (table_size - 1);
 }
 
 static struct entry *find(uintptr_t address)
@@ -134,7 +135,8 @@ bool tm_large_give(void *address)
     size_t bytes = forget(address);
     if (bytes == 0)
         return false;
-    /* If the kernel refuses to unmap (the mapping limit), the pages are purged and the addresses lost. */
+    /* If the kernel refuses to unmap (the mapping limit), the pages are purged and the addresses
+     * lost. */
     tm_os_unmap(address, bytes);
     count(-(int64_t)bytes);
     return true;
@@ -151,8 +153,8 @@ void *tm_large_resize(void *address, size_t bytes)
         return NULL;
     void *moved = old == bytes ? address : tm_os_remap(address, old, bytes);
     tm_lock(&tm_large_lock);
-    /* Its grave may be taken, but its half of the table cannot be full: reserve() fails only when memory is out, and
-     * then leaves room for what was there. */
+    /* Its grave may be taken, but its half of the table cannot be full: reserve() fails only when
+     * memory is out, and then leaves room for what was there. */
     reserve();
     put((uintptr_t)(moved == NULL ? address : moved), moved == NULL ? old : bytes);
     tm_unlock(&tm_large_lock);

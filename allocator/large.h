@@ -1,5 +1,6 @@
-/* large.h: spans with a mapping of their own: what is too large for a chunk, or aligned beyond it. Their addresses and
- * sizes are kept in a table apart, so that no header lies beside the blocks. Every function takes the table's lock.
+/* large.h: spans with a mapping of their own: what is too large for a chunk, or aligned beyond it.
+ * Their addresses and sizes are kept in a table apart, so that no header lies beside the blocks.
+ * Every function takes the table's lock.
  */
 #ifndef TIDEMARK_LARGE_H
 #define TIDEMARK_LARGE_H
@@ -10,13 +11,15 @@
 
 #include "allocator/lock.h"
 
-/* A mapping of at least `bytes` (<= PTRDIFF_MAX) at a multiple of `alignment`; zero. NULL: no memory. */
+/* A mapping of at least `bytes` (<= PTRDIFF_MAX) at a multiple of `alignment`; zero. NULL: no
+ * memory. */
 void *tm_large_take(size_t bytes, size_t alignment);
 /* Usable bytes of the mapping that starts at `address`; 0: none does. */
 size_t tm_large_bytes(const void *address);
 /* False: none starts there. */
 bool tm_large_give(void *address);
-/* Grows or shrinks; may move. NULL: the kernel refuses and the old one stands. New bytes are zero. */
+/* Grows or shrinks; may move. NULL: the kernel refuses and the old one stands. New bytes are zero.
+ */
 void *tm_large_resize(void *address, size_t bytes);
 
 /* For the census: calls `visit` for each entry of the table as it is, without the lock. */

@@ -1,10 +1,10 @@
 /* layout.h: how the address space is cut up: the sizes that every room of the allocator shares.
  *
- * A chunk is 16 MiB, aligned to 16 MiB: 64 arenas of 256 KiB, of which the first carries the descriptors of all the
- * others. An arena is 64 pages of 4 KiB, so that each page mask is one 64-bit word. A slot is four pages: the
- * smallest pool, and the unit that has a descriptor, so that a block's address alone gives its pool's
- * descriptor with one shift and one mask. Pages here are always 4 KiB; where the kernel's are larger,
- * os.c rounds what it gives back.
+ * A chunk is 16 MiB, aligned to 16 MiB: 64 arenas of 256 KiB, of which the first carries the
+ * descriptors of all the others. An arena is 64 pages of 4 KiB, so that each page mask is one
+ * 64-bit word. A slot is four pages: the smallest pool, and the unit that has a descriptor, so that
+ * a block's address alone gives its pool's descriptor with one shift and one mask. Pages here are
+ * always 4 KiB; where the kernel's are larger, os.c rounds what it gives back.
  */
 #ifndef TIDEMARK_LAYOUT_H
 #define TIDEMARK_LAYOUT_H
@@ -36,8 +36,8 @@ enum {
 /* Number of chunk-sized stretches of the address space: the size of the validity table. */
 #define TM_CHUNK_INDEXES ((size_t)1 << (TM_ADDRESS_BITS - TM_CHUNK_SHIFT))
 
-/* Requests up to this go to pools, up to TM_SPAN_MAX to page runs and arena runs in chunks, above to a
- * mapping of their own. */
+/* Requests up to this go to pools, up to TM_SPAN_MAX to page runs and arena runs in chunks, above
+ * to a mapping of their own. */
 #define TM_SMALL_MAX ((size_t)32 * 1024)
 #define TM_SPAN_MAX  ((size_t)8 * 1024 * 1024)
 

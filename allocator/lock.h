@@ -1,8 +1,9 @@
-/* lock.h: the allocator's only lock: a futex word, so that it needs no libc, no initialisation, and can be
- * set free in the child of a fork by a store.
+/* lock.h: the allocator's only lock: a futex word, so that it needs no libc, no initialisation, and
+ * can be set free in the child of a fork by a store.
  *
- * While a thread forks it holds every lock (fork.c). The handlers that other libraries registered for the fork
- * may call malloc on that thread meanwhile: tm_lock() lets it pass through the locks that it holds already.
+ * While a thread forks it holds every lock (fork.c). The handlers that other libraries registered
+ * for the fork may call malloc on that thread meanwhile: tm_lock() lets it pass through the locks
+ * that it holds already.
  */
 #ifndef TIDEMARK_LOCK_H
 #define TIDEMARK_LOCK_H
@@ -18,7 +19,8 @@ struct tm_lock {
 void tm_lock_slow(struct tm_lock *lock);
 void tm_lock_wake(struct tm_lock *lock);
 
-/* Tells the thread that holds all locks around its fork (the address of a thread-local of it); NULL else. */
+/* Tells the thread that holds all locks around its fork (the address of a thread-local of it); NULL
+ * else. */
 extern _Atomic(void *) tm_lock_forker;
 bool tm_lock_passing_through(void);
 
@@ -44,8 +46,8 @@ static inline void tm_unlock(struct tm_lock *lock)
         tm_lock_wake(lock);
 }
 
-/* Around fork, for fork.c: after tm_lock_all_taken() the calling thread passes through every lock; before it
- * unlocks or resets them it calls tm_lock_all_over(). */
+/* Around fork, for fork.c: after tm_lock_all_taken() the calling thread passes through every lock;
+ * before it unlocks or resets them it calls tm_lock_all_over(). */
 void tm_lock_all_taken(void);
 void tm_lock_all_over(void);
 

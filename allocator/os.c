@@ -1,5 +1,5 @@
-/* os.c: see os.h. Why raw system calls: free must keep errno also where munmap fails, and a request for memory may
- * come before libc is ready or from inside a signal handler.
+/* os.c: see os.h. Why raw system calls: free must keep errno also where munmap fails, and a request
+ * for memory may come before libc is ready or from inside a signal handler.
  */
 #include "allocator/os.h"
 
@@ -56,8 +56,8 @@ static inline bool failed(long result)
 
 static long map(void *address, size_t bytes, int protection, int flags)
 {
-    return call6(SYS_mmap, (long)address, (long)bytes, protection, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                 0);
+    return call6(SYS_mmap, (long)address, (long)bytes, protection,
+                 flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 void *tm_os_map(size_t bytes)
@@ -147,7 +147,8 @@ bool tm_os_purge(void *address, size_t bytes)
         result = call6(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0);
     while (result == -EAGAIN || result == -EINTR);
     if (failed(result)) {
-        /* EINVAL: the program locked the pages (mlockall), which may end; a filter's refusal does not. */
+        /* EINVAL: the program locked the pages (mlockall), which may end; a filter's refusal does
+         * not. */
         if (result == -EPERM || result == -EACCES || result == -ENOSYS)
             atomic_store_explicit(&purge_refused, true, memory_order_relaxed);
         return false;

@@ -14,17 +14,21 @@ void *tm_os_map(size_t bytes);
 bool tm_os_map_at(void *address, size_t bytes);
 /* The same at a multiple of `alignment` (a power of two >= a page). */
 void *tm_os_map_aligned(size_t bytes, size_t alignment);
-/* An address at which `bytes` could be mapped now, as the kernel would choose it; NULL if there is none. */
+/* An address at which `bytes` could be mapped now, as the kernel would choose it; NULL if there is
+ * none. */
 void *tm_os_probe(size_t bytes);
 
-/* Gives the address space back. False if the kernel refuses (the mapping limit): the pages are purged then. */
+/* Gives the address space back. False if the kernel refuses (the mapping limit): the pages are
+ * purged then. */
 bool tm_os_unmap(void *address, size_t bytes);
-/* Gives the pages back and keeps the addresses: they read as zero afterwards. Only whole kernel pages go; bounds are
- * rounded inwards. False if nothing could be given back (seccomp, locked memory): the contents are as before. */
+/* Gives the pages back and keeps the addresses: they read as zero afterwards. Only whole kernel
+ * pages go; bounds are rounded inwards. False if nothing could be given back (seccomp, locked
+ * memory): the contents are as before. */
 bool tm_os_purge(void *address, size_t bytes);
 /* True once purging was refused for good: the caller can save itself the trouble. */
 bool tm_os_purge_refused(void);
-/* Grows or shrinks a mapping, moving it if need be; NULL if the kernel refuses (the old one stands). */
+/* Grows or shrinks a mapping, moving it if need be; NULL if the kernel refuses (the old one
+ * stands). */
 void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes);
 /* Makes a page unreadable, to stop overruns. A refusal is no error. */
 void tm_os_guard(void *address, size_t bytes);

@@ -1,13 +1,16 @@
-/* pool.c: see pool.h. Everything here is done by the pool's owner, or by the thread that holds the OWNED bit.
+/* pool.c: see pool.h. Everything here is done by the pool's owner, or by the thread that holds the
+ * OWNED bit.
  *
- * How free pages are found: a free pushes and counts, no more. Now and then the owner looks at the blocks
- * that were pushed since the last look, and counts for each page how many of its blocks are free: one visit
- * for each free, while the block is still in the cache. Only when a page's count says that it is wholly free, and the heap's
- * budget is exceeded, is the whole list walked, once, to unlink the blocks of the pages that go.
+ * How free pages are found: a free pushes and counts, no more. Now and then the owner looks at the
+ * blocks that were pushed since the last look, and counts for each page how many of its blocks are
+ * free: one visit for each free, while the block is still in the cache. Only when a page's count
+ * says that it is wholly free, and the heap's budget is exceeded, is the whole list walked, once,
+ * to unlink the blocks of the pages that go.
  */
 #include "allocator/pool.h"
 
 #include "allocator/arena.h"
+#include "allocator/cache.h"
 #include "allocator/os.h"
 
 static uint32_t page_of_offset(size_t offset)
@@ -20,6 +23,18 @@ static uint16_t mask16(unsigned first, unsigned last)
     return (uint16_t)tm_mask64(first, last - first + 1);
 }
 
+static void forget_counts(struct tm_pool *pool)
+{
+    pool->looked = 0;
+    pool->page_free.many = 0;
+}
+
+static void count_purged(int pages)
+{
+    atomic_fetch_add_explicit(&tm_bytes_purged_in_pools, (uint64_t)(pages * (int64_t)TM_PAGE),
+                              memory_order_relaxed);
+}
+
 struct tm_pool *tm_pool_take(unsigned size_class)
 {
     const struct tm_class *class = &tm_classes[size_class];
@@ -28,47 +43,43 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     if (base == NULL)
         return NULL;
     struct tm_pool *pool = tm_pool_slot(base);
+    pool->until = pool->floor = 0;
     pool->free = NULL;
-    pool->block_size = class->block_size;
+    atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
     pool->carved = 0;
     pool->uncarved = class->starts;
     pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
-    pool->free_pages = 0;
+    pool->purged = 0;
+    forget_counts(pool);
     pool->size_class = (uint8_t)size_class;
-    pool->pages = class->pages;
-    pool->back = 0;
-    pool->current = false;
+    pool->free_pages = 0;
     pool->listed = false;
-    pool->looked = NULL;
-    pool->page_free = (typeof(pool->page_free)){0};
-    pool->until = pool->floor = 0;
-    for (unsigned i = 1; i < class->pages / TM_SLOT_PAGES; i++) {
-        pool[i].kind = TM_POOL_BODY;
-        pool[i].back = (uint8_t)i;
-    }
-    pool->kind = TM_POOL_HEAD;
-    atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
+    for (unsigned i = 0; i < class->pages / TM_SLOT_PAGES; i++)
+        pool[i].form = (uint8_t)(TM_POOL_HEAD + i);
     return pool;
 }
 
 void tm_pool_give(struct tm_pool *pool)
 {
     void *base = tm_pool_base(pool);
-    unsigned pages = pool->pages;
+    unsigned pages = tm_pool_pages(pool);
     uint16_t dirty = (uint16_t)(mask16(0, pages - 1) & ~pool->clean);
-    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
+    if (pool->purged != 0)
+        count_purged(-__builtin_popcount(pool->purged));
+    atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     for (unsigned i = 0; i < pages / TM_SLOT_PAGES; i++)
-        pool[i].kind = TM_POOL_NONE;
+        pool[i].form = TM_POOL_NONE;
     tm_arena_give_pool(base, pages, dirty);
 }
 
 void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees)
 {
-    pool->floor = in_use > frees ? in_use - frees : 0;
-    pool->until = in_use - pool->floor;
+    pool->floor = (uint16_t)(in_use > frees ? in_use - frees : 0);
+    pool->until = (uint16_t)(in_use - pool->floor);
 }
 
-/* Changes how many blocks are in use, and leaves until as near to its end as it was where it can. */
+/* Changes how many blocks are in use, and leaves until as near to its end as it was where it can.
+ */
 static void less_in_use(struct tm_pool *pool, uint32_t blocks)
 {
     uint32_t in_use = tm_pool_in_use(pool) - blocks;
@@ -97,27 +108,22 @@ uint32_t tm_pool_collect(struct tm_pool *pool)
 }
 
 /* The pages that a block overlaps. */
-static void block_pages(const struct tm_pool *pool, const void *block, uint32_t *first, uint32_t *last)
+static void block_pages(const struct tm_pool *pool, const void *block, uint32_t *first,
+                        uint32_t *last)
 {
     size_t offset = (size_t)((const char *)block - tm_pool_base(pool));
     *first = page_of_offset(offset);
-    *last = page_of_offset(offset + pool->block_size - 1);
+    *last = page_of_offset(offset + tm_classes[pool->size_class].block_size - 1);
 }
 
-static void forget_counts(struct tm_pool *pool)
-{
-    pool->looked = NULL;
-    pool->free_pages = 0;
-    pool->page_free = (typeof(pool->page_free)){0};
-}
-
-/* Pages that blocks of the lists reach into from the page before are written to once these are in use. */
+/* Pages that blocks of the lists reach into from the page before are written to once these are in
+ * use. */
 static void soil_overlapped_pages(struct tm_pool *pool)
 {
     for (uint32_t clean = pool->clean; clean != 0; clean &= clean - 1) {
         uint32_t page = (uint32_t)__builtin_ctz(clean);
         uint32_t index = tm_class_block_index(&tm_classes[pool->size_class], page << TM_PAGE_SHIFT);
-        uint32_t start = page_of_offset((size_t)index * pool->block_size);
+        uint32_t start = page_of_offset((size_t)index * tm_classes[pool->size_class].block_size);
         if (start < page && (pool->uncarved >> start & 1) == 0)
             pool->clean &= (uint16_t) ~(1u << page);
     }
@@ -130,6 +136,7 @@ struct tm_block *tm_pool_take_free(struct tm_pool *pool)
     if (tm_unlikely(pool->clean != 0))
         soil_overlapped_pages(pool);
     forget_counts(pool);
+    pool->free_pages = 0;
     tm_pool_attend(pool, pool->carved, pool->carved);
     return list;
 }
@@ -138,7 +145,7 @@ struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
     uint32_t page = (uint32_t)__builtin_ctz(pool->uncarved);
-    uint32_t size = pool->block_size;
+    uint32_t size = class->block_size;
     uint32_t first = (uint32_t)(((page << TM_PAGE_SHIFT) + size - 1) / size);
     uint32_t end = (uint32_t)((((page + 1) << TM_PAGE_SHIFT) + size - 1) / size);
     if (end > class->capacity)
@@ -147,6 +154,10 @@ struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
     uint16_t touched = mask16(page, page_of_offset((size_t)end * size - 1));
     *zero = (pool->clean & touched) == touched;
     pool->clean &= (uint16_t)~touched;
+    if (pool->purged & touched) {
+        count_purged(-__builtin_popcount(pool->purged & touched));
+        pool->purged &= (uint16_t)~touched;
+    }
     pool->uncarved &= (uint16_t) ~(1u << page);
     pool->carved = (uint16_t)(pool->carved + (end - first));
     tm_pool_attend(pool, tm_pool_in_use(pool) + (end - first), UINT32_MAX);
@@ -174,17 +185,17 @@ void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
     less_in_use(pool, count);
 }
 
-static uint32_t page_free(const struct tm_pool *pool, uint32_t page)
-{
-    return pool->pages == TM_SLOT_PAGES ? pool->page_free.few[page] : pool->page_free.many[page];
-}
-
+/* Counts one more free block of a page; returns how many there are. */
 static uint32_t page_free_add(struct tm_pool *pool, uint32_t page)
 {
-    return pool->pages == TM_SLOT_PAGES ? ++pool->page_free.few[page] : ++pool->page_free.many[page];
+    if (tm_pool_pages(pool) == TM_SLOT_PAGES)
+        return ++pool->page_free.few[page];
+    pool->page_free.many += UINT64_C(1) << (4 * page);
+    return (uint32_t)(pool->page_free.many >> (4 * page)) & 15;
 }
 
-/* How many blocks of `free` overlap a page when all of its blocks are free: those that are not in an uncarved page. */
+/* How many blocks of `free` overlap a page when all of its blocks are free: those that are not in
+ * an uncarved page. */
 static uint32_t blocks_when_free(const struct tm_pool *pool, uint32_t page)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
@@ -192,7 +203,7 @@ static uint32_t blocks_when_free(const struct tm_pool *pool, uint32_t page)
     uint32_t last = tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
     if (last >= class->capacity)
         last = class->capacity - 1u;
-    uint32_t start = page_of_offset((size_t)first * pool->block_size);
+    uint32_t start = page_of_offset((size_t)first * tm_classes[pool->size_class].block_size);
     bool first_uncarved = start < page && (pool->uncarved >> start & 1) != 0;
     return last - first + 1 - (first_uncarved ? 1 : 0);
 }
@@ -201,16 +212,22 @@ unsigned tm_pool_look(struct tm_pool *pool)
 {
     unsigned found = 0;
     /* Fewer than this cannot fill a page, which saves the division. */
-    uint32_t near = (uint32_t)TM_PAGE / pool->block_size;
-    for (struct tm_block *block = pool->free; block != pool->looked && block != NULL; block = block->next) {
+    uint32_t near = (uint32_t)TM_PAGE / tm_classes[pool->size_class].block_size;
+    char *base = tm_pool_base(pool);
+    struct tm_block *looked =
+        pool->looked == 0 ? NULL : (struct tm_block *)(base + (pool->looked - 1) * 16);
+    for (struct tm_block *block = pool->free; block != looked && block != NULL;
+         block = block->next) {
         uint32_t page, last;
         block_pages(pool, block, &page, &last);
-        for (; page <= last; page++)
-            if (page_free_add(pool, page) >= near && (pool->uncarved >> page & 1) == 0)
-                found += page_free(pool, page) == blocks_when_free(pool, page);
+        for (; page <= last; page++) {
+            uint32_t blocks = page_free_add(pool, page);
+            if (blocks >= near && (pool->uncarved >> page & 1) == 0)
+                found += blocks == blocks_when_free(pool, page);
+        }
     }
-    pool->looked = pool->free;
-    pool->free_pages = (uint16_t)(pool->free_pages + found);
+    pool->looked = pool->free == NULL ? 0 : (uint16_t)(((char *)pool->free - base) / 16 + 1);
+    pool->free_pages = (uint8_t)(pool->free_pages + found);
     return found;
 }
 
@@ -219,17 +236,20 @@ static uint16_t wholly_free_pages(const struct tm_pool *pool, const uint64_t *fr
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
     uint16_t result = 0;
-    for (uint32_t page = 0; page < pool->pages; page++) {
+    for (uint32_t page = 0; page < class->pages; page++) {
         uint32_t first = tm_class_block_index(class, page << TM_PAGE_SHIFT);
-        uint32_t last = tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
+        uint32_t last =
+            tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
         if (first >= class->capacity)
             break;
         if (last >= class->capacity)
             last = class->capacity - 1u;
         bool all = true;
         for (uint32_t block = first; all && block <= last; block++) {
-            uint32_t start = page_of_offset((size_t)block * pool->block_size);
-            all = (free_blocks[block / 64] >> (block % 64) & 1) != 0 || (pool->uncarved >> start & 1) != 0;
+            uint32_t start =
+                page_of_offset((size_t)block * tm_classes[pool->size_class].block_size);
+            all = (free_blocks[block / 64] >> (block % 64) & 1) != 0 ||
+                  (pool->uncarved >> start & 1) != 0;
         }
         result |= (uint16_t)(all ? 1u << page : 0);
     }
@@ -247,6 +267,7 @@ unsigned tm_pool_purge(struct tm_pool *pool)
     }
     uint16_t going = (uint16_t)(wholly_free_pages(pool, free_blocks) & ~pool->clean);
     forget_counts(pool);
+    pool->free_pages = 0;
     if (going == 0)
         return 0;
     /* Unlink the blocks that start in a page that goes: their links go with it. */
@@ -271,6 +292,8 @@ unsigned tm_pool_purge(struct tm_pool *pool)
         uint16_t run = mask16(first, first + count - 1);
         if (tm_os_purge(base + first * TM_PAGE, count * TM_PAGE)) {
             pool->clean |= run;
+            count_purged(__builtin_popcount(run & ~pool->purged));
+            pool->purged |= run;
             went += count;
         }
         rest &= ~(uint32_t)run;

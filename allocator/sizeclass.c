@@ -1,5 +1,6 @@
-/* sizeclass.c: the table of classes. Written out, not computed at start: it then lies in read-only pages that all
- * processes share, and no request can come before it is ready. tests/unit/test_sizeclass.c derives every field again.
+/* sizeclass.c: the table of classes. Written out, not computed at start: it then lies in read-only
+ * pages that all processes share, and no request can come before it is ready.
+ * tests/unit/test_sizeclass.c derives every field again.
  */
 #include "allocator/sizeclass.h"
 

@@ -1,7 +1,8 @@
 /* sizeclass.h: which block serves which request. Below everything else in the allocator.
  *
- * 16 classes in steps of 16 bytes up to 256, then eight for each doubling up to 32 KiB, so that above 128 bytes less
- * than an eighth of a block is rounding. (Four for each doubling, as most peers have, leave up to a fifth.)
+ * 16 classes in steps of 16 bytes up to 256, then eight for each doubling up to 32 KiB, so that
+ * above 128 bytes less than an eighth of a block is rounding. (Four for each doubling, as most
+ * peers have, leave up to a fifth.)
  */
 #ifndef TIDEMARK_SIZECLASS_H
 #define TIDEMARK_SIZECLASS_H
@@ -17,7 +18,8 @@ struct tm_class {
     uint32_t block_size; /* bytes */
     uint16_t capacity;   /* blocks of a pool */
     uint8_t pages;       /* of a pool: TM_SLOT_PAGES or TM_POOL_PAGES_MAX */
-    uint8_t step;        /* frees into a pool that is not its heap's current one between two looks at its pages */
+    uint8_t step; /* frees into a pool that is not its heap's current one between two looks at its
+                     pages */
     uint16_t starts;     /* bit i: a block starts in page i of the pool */
     uint32_t reciprocal; /* ceil(2^32 / block_size): block index = offset * reciprocal >> 32 */
 };
@@ -36,7 +38,8 @@ static inline unsigned tm_class_computed(size_t size)
 /* size is 0 to TM_SMALL_MAX. */
 static inline unsigned tm_class_of(size_t size)
 {
-    return size <= TM_CLASS_DIRECT_MAX ? tm_class_direct[(size + 15) >> 4] : tm_class_computed(size);
+    return size <= TM_CLASS_DIRECT_MAX ? tm_class_direct[(size + 15) >> 4]
+                                       : tm_class_computed(size);
 }
 
 /* Index of the block of a pool that holds the byte at `offset` (< 64 KiB). */

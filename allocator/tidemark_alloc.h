@@ -1,6 +1,7 @@
 /* tidemark_alloc.h: the allocator's door: what preload/ (and a test that links the allocator as an
- * ordinary library) may call. All of it is thread-safe unless told; sizes are bytes; a request that cannot be met returns NULL
- * with errno = ENOMEM. Memory returned belongs to the caller until tm_free().
+ * ordinary library) may call. All of it is thread-safe unless told; sizes are bytes; a request that
+ * cannot be met returns NULL with errno = ENOMEM. Memory returned belongs to the caller until
+ * tm_free().
  */
 #ifndef TIDEMARK_ALLOCATOR_H
 #define TIDEMARK_ALLOCATOR_H
@@ -19,23 +20,26 @@ void *tm_aligned(size_t alignment, size_t size);
 /* 0 for NULL and for addresses that are not a block's start. Stable over the block's life. */
 size_t tm_usable_size(const void *ptr);
 
-/* Gives back to the OS all that the calling thread can reach: its own bins and pools' free pages, every free page of
- * every arena. Other threads' heaps do their part at their next slow path. Returns true if pages went back. */
+/* Gives back to the OS all that the calling thread can reach: its own bins and pools' free pages,
+ * every free page of every arena. Other threads' heaps do their part at their next slow path.
+ * Returns true if pages went back. */
 bool tm_trim(void);
-/* The same from a signal handler that interrupted any instruction: never blocks; does nothing that the interrupted
- * operation could notice, and leaves the rest for the next slow path. */
+/* The same from a signal handler that interrupted any instruction: never blocks; does nothing that
+ * the interrupted operation could notice, and leaves the rest for the next slow path. */
 void tm_trim_from_signal(void);
 
-/* How much free memory may stay cached. bytes: a floor in bytes; percent: of what is in use; the larger of both. */
+/* How much free memory may stay cached. bytes: a floor in bytes; percent: of what is in use; the
+ * larger of both. */
 void tm_set_retain(size_t bytes, unsigned percent);
 
 /* Thread and process life, for preload/. */
-void tm_thread_exit(void);  /* gives up the calling thread's heap; malloc and free still work afterwards */
+void tm_thread_exit(
+    void); /* gives up the calling thread's heap; malloc and free still work afterwards */
 void tm_fork_prepare(void); /* takes every lock, in a fixed order */
 void tm_fork_parent(void);
 void tm_fork_child(void);
-/* Called with the new heap in place, outside all locks, when a thread gets its first heap (so that preload/ can
- * arrange for tm_thread_exit). Set once at start. */
+/* Called with the new heap in place, outside all locks, when a thread gets its first heap (so that
+ * preload/ can arrange for tm_thread_exit). Set once at start. */
 extern void (*tm_on_thread_heap)(void);
 
 #endif

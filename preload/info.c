@@ -1,5 +1,6 @@
-/* info.c: glibc's questions to malloc: mallinfo, malloc_stats, malloc_info, mallopt, malloc_trim. Answered from the
- * allocator's counters, which cost nothing to keep; the whole story is in a snapshot.
+/* info.c: glibc's questions to malloc: mallinfo, malloc_stats, malloc_info, mallopt, malloc_trim.
+ * Answered from the allocator's counters, which cost nothing to keep; the whole story is in a
+ * snapshot.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,8 +16,8 @@
 struct mallinfo __libc_mallinfo(void);
 int __libc_mallopt(int parameter, int value);
 
-/* As mallinfo(3) names things: arena and hblkhd are bytes from the OS, uordblks those in use, fordblks those
- * that are free and may be resident. */
+/* As mallinfo(3) names things: arena and hblkhd are bytes from the OS, uordblks those in use,
+ * fordblks those that are free and may be resident. */
 EXPORT struct mallinfo2 mallinfo2(void)
 {
     struct tm_census_counters now;
@@ -48,7 +49,7 @@ EXPORT struct mallinfo mallinfo(void)
     return info;
 }
 
-EXPORT __attribute__((alias("mallinfo"))) struct mallinfo __libc_mallinfo(void);
+EXPORT __attribute__((alias("mallinfo"), copy(mallinfo))) struct mallinfo __libc_mallinfo(void);
 
 /* Accepts every parameter and changes nothing: glibc's tunables have no counterpart here. */
 EXPORT int mallopt(int parameter, int value)
@@ -57,7 +58,8 @@ EXPORT int mallopt(int parameter, int value)
     return 1;
 }
 
-EXPORT __attribute__((alias("mallopt"))) int __libc_mallopt(int parameter, int value);
+EXPORT __attribute__((alias("mallopt"), copy(mallopt))) int __libc_mallopt(int parameter,
+                                                                           int value);
 
 EXPORT int malloc_trim(size_t pad)
 {
@@ -70,8 +72,9 @@ EXPORT void malloc_stats(void)
     struct tm_census_counters now;
     tm_census_counters(&now);
     fprintf(stderr,
-            "tidemark: in pools %" PRIu64 " bytes, in spans %" PRIu64 ", in mappings of their own %" PRIu64
-            ", cached %" PRIu64 ", given back so far %" PRIu64 "\n",
+            "tidemark: in pools %" PRIu64 " bytes, in spans %" PRIu64
+            ", in mappings of their own %" PRIu64 ", cached %" PRIu64 ", given back so far %" PRIu64
+            "\n",
             now.pool_bytes, now.span_bytes, now.mapping_bytes, now.cached_bytes,
             now.purged_bytes + now.unmapped_bytes);
 }
@@ -87,7 +90,8 @@ EXPORT int malloc_info(int options, FILE *out)
     fprintf(out, "<total type=\"spans\" size=\"%" PRIu64 "\"/>\n", now.span_bytes);
     fprintf(out, "<total type=\"mmap\" size=\"%" PRIu64 "\"/>\n", now.mapping_bytes);
     fprintf(out, "<total type=\"cached\" size=\"%" PRIu64 "\"/>\n", now.cached_bytes);
-    fprintf(out, "<system type=\"current\" size=\"%" PRIu64 "\"/>\n", now.mapped_bytes + now.mapping_bytes);
+    fprintf(out, "<system type=\"current\" size=\"%" PRIu64 "\"/>\n",
+            now.mapped_bytes + now.mapping_bytes);
     fprintf(out, "</malloc>\n");
     return ferror(out) ? -1 : 0;
 }

@@ -1,8 +1,9 @@
-/* malloc.c: the C symbols that libtidemark.so puts in libc's place, with the rules that C, POSIX and glibc
- * set for each. The work is the allocator's; the fast paths are inlined here from allocator/fast.h.
+/* malloc.c: the C symbols that libtidemark.so puts in libc's place, with the rules that C, POSIX
+ * and glibc set for each. The work is the allocator's; the fast paths are inlined here from
+ * allocator/fast.h.
  *
- * The __libc_ names are interposed too: old programs and some wrappers call them, and a block must not come from one
- * malloc and go to the other.
+ * The __libc_ names are interposed too: old programs and some wrappers call them, and a block must
+ * not come from one malloc and go to the other.
  */
 #include <errno.h>
 #include <malloc.h>

@@ -1,5 +1,6 @@
-/* start.c: the library's life inside a process: start, the end of each thread, fork, exit. The allocator works before
- * any of this ran and after all of it is over; what starts here is the configuration and the recorder.
+/* start.c: the library's life inside a process: start, the end of each thread, fork, exit. The
+ * allocator works before any of this ran and after all of it is over; what starts here is the
+ * configuration and the recorder.
  */
 #include <limits.h>
 #include <pthread.h>

@@ -44,10 +44,14 @@ static void say_summary(struct tm_report *report)
     SAY(summary, "RSS is %s: %s live in the heap (%s), %s held free by the allocator (%s)",
         tm_words_bytes(rss).text, tm_words_bytes(live).text, tm_words_percent(live, rss).text,
         tm_words_bytes(held).text, tm_words_percent(held, rss).text);
+    int64_t residual = report->ledger.group_bytes[TM_LEDGER_RESIDUAL];
     uint64_t own = (uint64_t)report->ledger.group_bytes[TM_LEDGER_METADATA];
     uint64_t other = other_bytes(report);
-    SAY(summary, ", %s not the heap's (%s), %s Tidemark's own.", tm_words_bytes(other).text,
+    SAY(summary, ", %s not the heap's (%s), %s Tidemark's own", tm_words_bytes(other).text,
         tm_words_percent(other, rss).text, tm_words_bytes(own).text);
+    if (residual > 0 && is_notable((uint64_t)residual, rss))
+        SAY(summary, ", %s unexplained (the residual)", tm_words_signed(residual).text);
+    SAY(summary, ".");
 }
 
 static const struct tm_class_use *most_pinned(const struct tm_report *report)
@@ -120,9 +124,7 @@ static void say_live(struct tm_report *report)
     const struct tm_ledger_row *largest = largest_row(report, TM_LEDGER_LIVE);
     uint64_t live = tm_report_live(report);
     uint64_t held = tm_report_held(report);
-    SAY(why,
-        "The heap is in use: of what the allocator holds in blocks and free pages, %s is live, "
-        "most of it %s (%s).",
+    SAY(why, "The heap is in use: %s of what it has resident is live, most of it %s (%s).",
         tm_words_percent(live, live + held).text, largest->name,
         tm_words_signed(largest->bytes).text);
     SAY(remedy, "RSS comes down only when the program itself keeps less.");

@@ -56,7 +56,9 @@ struct tm_words tm_words_time(uint64_t ns)
 {
     struct tm_words words;
     uint64_t seconds = ns / 1000000000;
-    if (ns < 1000)
+    if (ns == 0)
+        strcpy(words.text, "0 s");
+    else if (ns < 1000)
         snprintf(words.text, sizeof words.text, "%" PRIu64 " ns", ns);
     else if (ns < 1000000)
         snprintf(words.text, sizeof words.text, "%.1f us", (double)ns / 1e3);

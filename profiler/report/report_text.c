@@ -11,7 +11,7 @@
 enum {
     COLUMNS = 100,
     LEDGER_NAME = 28,
-    LEDGER_MEANING = 55, /* column at which the meaning of a ledger row starts */
+    LEDGER_MEANING = 56, /* column at which the meaning of a ledger row starts */
 };
 
 void tm_text_heading(FILE *out, const struct tm_text_options *options, const char *words)
@@ -110,9 +110,9 @@ static void print_ledger_row(FILE *out, const struct tm_report *report,
     char percent[16] = "";
     if (rss > 0)
         snprintf(percent, sizeof percent, "%.1f %%", 100.0 * (double)row->bytes / (double)rss);
-    fprintf(out, "%*s%15s %8s  ", (int)(LEDGER_NAME - used), "", tm_words_exact(row->bytes).text,
-            percent);
-    tm_text_wrap(out, LEDGER_MEANING, LEDGER_MEANING, row->meaning);
+    int rest = fprintf(out, "%*s%15s %8s  ", (int)(LEDGER_NAME - used), "",
+                       tm_words_exact(row->bytes).text, percent);
+    tm_text_wrap(out, LEDGER_MEANING, 2 + used + (size_t)rest, row->meaning);
 }
 
 static void print_ledger(FILE *out, const struct tm_report *report,

@@ -1,0 +1,142 @@
+"""`tidemark report` as a user runs it: exit status, messages, JSON for any bytes, the example reader of the format's README.
+
+usage: command_test.py TIDEMARK SNAPSHOT_MAKE FORMAT_README
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TIDEMARK, SNAPSHOT_MAKE, README = sys.argv[1:4]
+
+
+def report(*arguments, **environment):
+    return subprocess.run(
+        [TIDEMARK, "report", *arguments],
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="tidemark-test-")
+        self.addCleanup(self.directory.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+    def make(self, kind):
+        path = self.path(kind + ".heap")
+        subprocess.run([SNAPSHOT_MAKE, kind, path], check=True)
+        return path
+
+    def assert_fails(self, status, words, *arguments):
+        done = report(*arguments)
+        self.assertEqual(done.returncode, status, done)
+        self.assertEqual(done.stdout, b"")
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith("tidemark: "), lines)
+        self.assertIn(words, lines[0])
+
+    def test_json_is_valid_and_adds_up(self):
+        for kind in "hand-made", "hostile", "random":
+            done = report("--json", self.make(kind))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            subprocess.run(
+                [sys.executable, "-m", "json.tool"], input=done.stdout, stdout=subprocess.DEVNULL, check=True
+            )
+            told = json.loads(done.stdout.decode("utf-8", "strict"))
+            rows = told["ledger"]
+            self.assertEqual(sum(row["bytes"] for row in rows), told["rss_bytes"])
+            self.assertEqual([row["name"] for row in rows].count("residual"), 1)
+            self.assertEqual(rows[-1]["name"], "residual")
+            self.assertTrue(all(row["meaning"] for row in rows))
+            for key in (
+                "verdict process classes arenas granularity spans timeline cost counters "
+                "other_mappings exactness page_floor_bytes"
+            ).split():
+                self.assertIn(key, told)
+
+    def test_json_says_what_the_text_says(self):
+        path = self.make("hand-made")
+        told = json.loads(report("--json", path).stdout)
+        text = report(path, LC_ALL="C").stdout.decode("ascii")
+        for row in told["ledger"]:
+            if row["bytes"]:
+                self.assertRegex(text, re.escape(row["name"]) + " +" + re.escape(f"{row['bytes']:,}"))
+        self.assertEqual(told["process"]["command"], ["/usr/bin/service", "--port", "8080"])
+        self.assertEqual(told["timeline"]["peak_bytes"], 8 << 20)
+
+    def test_readme_reader(self):
+        """The example in the format's description runs and agrees with the command."""
+        with open(README, encoding="utf-8") as file:
+            blocks = re.findall(r"^```python\n(.*?)^```", file.read(), re.M | re.S)
+        self.assertEqual(len(blocks), 1)
+        script = self.path("reader.py")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(blocks[0])
+        for kind in "hand-made", "random":
+            path = self.make(kind)
+            done = subprocess.run([sys.executable, script, path], capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            rows = {row["name"]: row["bytes"] for row in json.loads(report("--json", path).stdout)["ledger"]}
+            for name in "live in pools", "pinned", "cached in pools", "cached in arenas":
+                self.assertIn(f"{name}: {rows[name]}\n", done.stdout.decode())
+
+    def test_bad_files(self):
+        whole = self.make("hand-made")
+        with open(whole, "rb") as file:
+            data = file.read()
+        for name, content, words in (
+            ("cut", data[:-30], "is truncated: it ends at byte"),
+            ("empty", b"", "is empty"),
+            ("foreign", b"\x7fELF" + data, "is not a Tidemark snapshot"),
+            ("newer", data[:8] + b"\x09\0\0\0" + data[12:], "has format version 9"),
+            ("flipped", data[:100] + b"\xa5" + data[101:], "is damaged: its checksum is"),
+        ):
+            with open(self.path(name), "wb") as file:
+                file.write(content)
+            self.assert_fails(1, words, self.path(name))
+        self.assert_fails(1, "does not exist", self.path("none"))
+        self.assert_fails(1, "is a directory", self.directory.name)
+        self.assert_fails(1, "not a regular file", "/dev/null")
+
+    def test_bad_usage(self):
+        path = self.make("hand-made")
+        self.assert_fails(2, "needs one snapshot file, and 0")
+        self.assert_fails(2, "needs one snapshot file, and 2", path, path)
+        self.assert_fails(2, "no option '--nonsense'", "--nonsense", path)
+        self.assert_fails(2, "--top is 'x'", "--top", "x", path)
+        self.assert_fails(2, "--top is '0'", "--top", "0", path)
+        self.assert_fails(2, "needs a value", path, "--top")
+
+    def test_help_and_top(self):
+        done = report("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"usage: tidemark report", done.stdout)
+        path = self.make("hand-made")
+        self.assertIn(b" in 12 more", report("--top", "1", path).stdout)
+        self.assertNotIn(b" more", report("--top", "100", path).stdout)
+
+    def test_no_colour_in_a_pipe(self):
+        self.assertNotIn(b"\033", report(self.make("hostile"), TERM="xterm").stdout)
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [TIDEMARK, "report", self.make("hand-made")], stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"No space left", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,8 +1,226 @@
+/* command_snapshot.c: `tidemark snapshot PID`: asks, waits, prints the path. */
 #include "profiler/report/command.h"
+#include "profiler/report/control.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double POLL_SECONDS = 0.005;
+static const double RESEND_SECONDS =
+    0.5; /* a signal that came while the same one was pending is lost */
+
+static void print_help(FILE *out)
+{
+    fputs("usage: tidemark snapshot [--report] [--timeout SECONDS] PID\n\n"
+          "Asks a process that runs under Tidemark for a snapshot of its heap and prints the path "
+          "of the file.\n"
+          "The process pauses for as long as one fork takes.\n\n"
+          "  --report           print the report of the snapshot instead of the path\n"
+          "  --timeout SECONDS  how long to wait for it (default 30)\n\n"
+          "Where the file goes is set when the process starts: TIDEMARK=out=PATH, in which %p is "
+          "the pid, %n\n"
+          "the snapshot's number and %e the program. Exit status: 0 written, 1 not, 2 bad usage.\n",
+          out);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void pause_for(double seconds)
+{
+    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
+}
+
+/* Says why nothing came within the time. Always 1. */
+static int explain_silence(const struct tm_target *target, double timeout)
+{
+    int pid = (int)target->pid;
+    char state = tm_target_state(target);
+    if (!tm_target_is_alive(target))
+        tm_error("process %d (%s) ended before its snapshot was written", pid, target->program);
+    else if (state == 'T' || state == 't')
+        tm_error("process %d (%s) is stopped: the request waits until it goes on (kill -CONT %d)",
+                 pid, target->program, pid);
+    else if (tm_target_is_pending(target))
+        tm_error("process %d (%s) has not taken the signal within %g s (state %c); it may be in an "
+                 "uninterruptible system call: try again, or with a longer --timeout",
+                 pid, target->program, timeout, state);
+    else
+        tm_error(
+            "process %d (%s) has written no snapshot within %g s; its stderr may say why, or it is "
+            "still writing: try a longer --timeout",
+            pid, target->program, timeout);
+    return 1;
+}
+
+/* How many more snapshots must end until one is done that began after a request made now. */
+static uint32_t ends_needed(const struct tm_status *status)
+{
+    uint32_t open = status->requested - status->merged - status->written - status->failed;
+    return open == 0 ? 1 : 2;
+}
+
+/* Waits by the counters in its memory. 0 and the path, or 1 after printing. */
+static int wait_by_counters(struct tm_target *target, double timeout, char *path, size_t size)
+{
+    struct tm_status before = target->status;
+    uint32_t ends_before = before.written + before.failed;
+    uint32_t needed = ends_needed(&before);
+    double start = now();
+    double sent = start;
+    for (;;) {
+        if (!tm_target_refresh(target) || now() - start > timeout)
+            return explain_silence(target, timeout);
+        const struct tm_status *status = &target->status;
+        uint32_t ends = status->written + status->failed;
+        bool settled = status->requested == status->merged + ends;
+        if (status->requested != before.requested && ends != ends_before &&
+            (settled || ends - ends_before >= needed))
+            break;
+        if (status->requested == before.requested && now() - sent > RESEND_SECONDS &&
+            !tm_target_is_pending(target)) {
+            if (tm_target_check_signal(target) != 0 ||
+                tm_target_send(target, TM_REQUEST_SNAPSHOT) != 0)
+                return 1;
+            sent = now();
+        }
+        pause_for(POLL_SECONDS);
+    }
+    if (target->status.written == before.written) {
+        tm_error(
+            "process %d (%s) could not write its snapshot: %s %s: %s; where it writes is set with "
+            "TIDEMARK=out=PATH when it starts",
+            (int)target->pid, target->program, target->status.last_step, target->status.last_path,
+            strerror(target->status.last_error));
+        return 1;
+    }
+    tm_target_outside_path(target, target->status.last_path, path, size);
+    return 0;
+}
+
+/* The pattern as the process expands it. */
+static void expand(const struct tm_target *target, unsigned number, char *to, size_t size)
+{
+    size_t used = 0;
+    to[0] = '\0';
+    if (target->out[0] != '/') {
+        char link[64], directory[PATH_MAX];
+        snprintf(link, sizeof link, "/proc/%d/cwd", (int)target->pid);
+        ssize_t length = readlink(link, directory, sizeof directory - 1);
+        directory[length > 0 ? length : 0] = '\0';
+        used = (size_t)snprintf(to, size, "%s/", directory);
+    }
+    for (const char *p = target->out; *p != '\0' && used + 1 < size; p++) {
+        int added = 1;
+        if (*p != '%' || p[1] == '\0')
+            snprintf(to + used, size - used, "%c", *p);
+        else if (*++p == 'p')
+            added = snprintf(to + used, size - used, "%d", (int)target->inner_pid);
+        else if (*p == 'n')
+            added = snprintf(to + used, size - used, "%u", number);
+        else if (*p == 'e')
+            added = snprintf(to + used, size - used, "%s", target->program);
+        else
+            snprintf(to + used, size - used, "%c", *p);
+        used += (size_t)added;
+    }
+}
+
+/* Where its memory may not be read, the next file of the pattern tells by appearing. 0 and its
+ * path, or 1 after printing. */
+static int next_file(const struct tm_target *target, char *path, size_t size)
+{
+    char inside[PATH_MAX];
+    for (unsigned number = 1; number <= 10000; number++) {
+        expand(target, number, inside, sizeof inside);
+        tm_target_outside_path(target, inside, path, size);
+        if (access(path, F_OK) != 0)
+            return 0;
+    }
+    tm_error("%s exists already, so process %d (%s) would write no new one: remove it", path,
+             (int)target->pid, target->program);
+    return 1;
+}
+
+static int wait_for_file(const struct tm_target *target, double timeout, const char *path)
+{
+    double start = now();
+    while (access(path, F_OK) != 0) {
+        if (now() - start > timeout || !tm_target_is_alive(target))
+            return explain_silence(target, timeout);
+        pause_for(POLL_SECONDS);
+    }
+    return 0;
+}
+
+static int take(const char *pid, double timeout, char *path, size_t size)
+{
+    struct tm_target target;
+    int result = tm_target_find(pid, &target);
+    if (result == 0)
+        result = tm_target_check_signal(&target);
+    if (result != 0)
+        return result;
+    if (target.status_at == 0 && next_file(&target, path, size) != 0)
+        return 1;
+    result = tm_target_send(&target, TM_REQUEST_SNAPSHOT);
+    if (result != 0)
+        return result;
+    return target.status_at != 0 ? wait_by_counters(&target, timeout, path, size)
+                                 : wait_for_file(&target, timeout, path);
+}
 
 int tm_command_snapshot(int argc, char **argv)
 {
-    (void)argc, (void)argv;
-    tm_error("snapshot: not built yet");
-    return 1;
+    static const struct option options[] = {{"report", no_argument, NULL, 'r'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    char path[PATH_MAX];
+    char *end;
+    bool report = false;
+    double timeout = 30;
+    int option;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'r') {
+            report = true;
+        } else if (option == 't') {
+            errno = 0;
+            timeout = strtod(optarg, &end);
+            if (end == optarg || *end != '\0' || !(timeout > 0 && timeout <= 86400)) {
+                tm_error("snapshot: --timeout %s: give seconds, from above 0 to 86400", optarg);
+                return 2;
+            }
+        } else if (option == 'h') {
+            print_help(stdout);
+            return 0;
+        } else {
+            return 2;
+        }
+    }
+    if (optind != argc - 1) {
+        print_help(stderr);
+        return 2;
+    }
+    int result = take(argv[optind], timeout, path, sizeof path);
+    if (result != 0)
+        return result;
+    if (report) {
+        char *arguments[] = {(char *)"report", path, NULL};
+        return tm_command_report(2, arguments);
+    }
+    puts(path);
+    return 0;
 }

@@ -257,6 +257,7 @@ unsigned tm_config_read(const char *value, bool trusted, struct tm_config *confi
 {
     unsigned complaints = 0;
     uint64_t interval = TIMELINE_DEFAULT;
+    tm_say_start();
     memset(config, 0, sizeof *config);
     config->record.signal = trusted ? SIGUSR2 : 0;
     memcpy(config->record.out, OUT_DEFAULT, sizeof OUT_DEFAULT);

@@ -76,6 +76,11 @@ static void take_meta(const struct tm_census_meta *meta, void *context)
 unsigned tm_heap_walk(void)
 {
     static const struct tm_census_visitor visitor = {take_arena, take_pool, take_span, take_meta};
+    struct tm_census_meta own = {.what = "recorder"};
+    size_t bytes;
+    own.base = (uintptr_t)tm_timeline_place(&bytes);
+    own.bytes = bytes;
+    take_meta(&own, NULL);
     return tm_census_walk(&visitor, NULL);
 }
 
@@ -113,7 +118,9 @@ void tm_heap_write(void)
 void tm_heap_write_counters(uint64_t pause_ns, uint64_t number)
 {
     struct tm_census_counters c;
+    size_t timeline_bytes;
     tm_census_counters(&c);
+    tm_timeline_place(&timeline_bytes);
     const struct tm_snapshot_counter counters[] = {
         {"pool_bytes", c.pool_bytes},
         {"span_bytes", c.span_bytes},
@@ -126,7 +133,7 @@ void tm_heap_write_counters(uint64_t pause_ns, uint64_t number)
         {"purge_calls", c.purge_calls},
         {"pools_taken", c.pools_taken},
         {"heaps", c.heaps},
-        {"recorder_timeline_bytes", tm_timeline_bytes()},
+        {"recorder_timeline_bytes", timeline_bytes},
         {"recorder_pause_ns", pause_ns},
         {"recorder_snapshots", number},
     };

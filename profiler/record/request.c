@@ -299,7 +299,6 @@ void tm_record_exit(void)
 
 void tm_record_start(const struct tm_record_settings *given)
 {
-    tm_say_start();
     settings = *given;
     next_number = 1;
     __atomic_store_n(&tidemark_status.signal, given->signal, __ATOMIC_RELAXED);

@@ -33,8 +33,8 @@ void tm_text_quoted(struct tm_text *text, const char *bytes, size_t count);
  * in 64 bits. */
 bool tm_text_parse(const char **at, const char *end, uint64_t *value);
 
-/* Notes what stderr is now, so that tm_say can tell later whether descriptor 2 has become a data
- * file. */
+/* Call once, first of all: notes what stderr is now, so that tm_say can tell later whether
+ * descriptor 2 has become a data file. */
 void tm_say_start(void);
 /* Writes the text and a newline to stderr in one write. It is dropped where it could do harm:
  * descriptor 2 is closed, or is a file or socket that it was not at start, or would block. */

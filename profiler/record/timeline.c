@@ -13,12 +13,15 @@
 #include "profiler/record/record.h"
 #include "profiler/record/sys.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
-static struct tm_snapshot_moment moments[TM_TIMELINE_MOMENTS]; /* guarded by `busy` */
-static atomic_size_t used;                                     /* moments stored */
+/* Guarded by `busy`. On pages of its own, so that they can be counted as the recorder's. */
+static struct tm_snapshot_moment moments[TM_TIMELINE_MOMENTS] __attribute__((aligned(4096)));
+static_assert(sizeof moments % 4096 == 0, "the recorder's own pages are whole");
+static atomic_size_t used;   /* moments stored */
 static atomic_size_t merged; /* while neighbours are merged: how many pairs are done; else 0 */
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* one thread stores; others pass by */
 static _Atomic uint64_t next; /* CLOCK_MONOTONIC_COARSE in ns at which a moment is due */
@@ -152,7 +155,8 @@ size_t tm_timeline_copy(struct tm_snapshot_moment *to)
     return count;
 }
 
-size_t tm_timeline_bytes(void)
+const void *tm_timeline_place(size_t *bytes)
 {
-    return sizeof moments;
+    *bytes = sizeof moments;
+    return moments;
 }

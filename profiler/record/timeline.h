@@ -23,7 +23,7 @@ uint64_t tm_timeline_now_ns(void);
  * process one moment may be torn. */
 size_t tm_timeline_copy(struct tm_snapshot_moment *to);
 
-/* Bytes of static memory that the timeline may come to use. */
-size_t tm_timeline_bytes(void);
+/* The static memory of the moments, whole pages of which only those in use are touched. */
+const void *tm_timeline_place(size_t *bytes);
 
 #endif

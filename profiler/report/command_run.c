@@ -135,10 +135,9 @@ static int become(struct request *request, char **command)
     char *library = tm_find_library();
     if (!library || !tm_preload(library))
         return 1;
-    /* run's own default, then the user's variable, then this command line: later keys win. */
-    char *kept = tm_merge_options("sites=sample", getenv("TIDEMARK"));
-    char *all = tm_merge_options(kept, request->keys);
-    if (!all || setenv("TIDEMARK", all, 1) != 0)
+    /* The user's variable, then this command line: later keys win. */
+    char *keys = tm_merge_options(getenv("TIDEMARK"), request->keys);
+    if (!keys || (*keys && setenv("TIDEMARK", keys, 1) != 0))
         return 1;
     if (program.python && request->pythonmalloc)
         setenv("PYTHONMALLOC", "malloc", 0);

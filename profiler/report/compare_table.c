@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN = 13, NAME_LEAST = 10 };
+enum { NAME_LEAST = 10 };
+
+/* Wide enough for "1.00x ±100%" where there is a spread to show. */
+static int column_width(const struct tm_comparison *all)
+{
+    return all->done > 1 ? 13 : 11;
+}
 
 static int name_width(const struct tm_comparison *all)
 {
@@ -40,7 +46,7 @@ static void print_ratio(FILE *out, const struct tm_comparison *all, unsigned row
         snprintf(spread, sizeof spread, " \302\261%.0f%%",
                  50 * (summary.high - summary.low) / summary.median);
     /* The plus-minus sign is two bytes and one column. */
-    int width = COLUMN + (*spread ? 1 : 0);
+    int width = column_width(all) + (*spread ? 1 : 0);
     char both[40];
     snprintf(both, sizeof both, "%s%s", ratio, spread);
     fprintf(out, "%*s", width, both);
@@ -58,7 +64,8 @@ static void print_row(FILE *out, const struct tm_comparison *all, unsigned row, 
     }
     for (int i = 0; i < TM_FIGURES; i++) {
         double median = tm_summary_of(all, row, (enum tm_figure)i).median;
-        fprintf(out, "%*s", COLUMN, tm_figure_text(tm_figure_kinds[i].unit, median, text));
+        fprintf(out, "%*s", column_width(all),
+                tm_figure_text(tm_figure_kinds[i].unit, median, text));
     }
     fprintf(out, "\n%-*s", width, "");
     for (int i = 0; i < TM_FIGURES; i++)
@@ -75,7 +82,7 @@ void tm_compare_print_table(FILE *out, const struct tm_comparison *all)
     int width = name_width(all);
     fprintf(out, "%s\n\n%-*s", all->command, width, "");
     for (int i = 0; i < TM_FIGURES; i++)
-        fprintf(out, "%*s", COLUMN, tm_figure_kinds[i].title);
+        fprintf(out, "%*s", column_width(all), tm_figure_kinds[i].title);
     fputc('\n', out);
     for (unsigned row = 0; row < all->set.count; row++)
         print_row(out, all, row, width);

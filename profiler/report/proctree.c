@@ -30,6 +30,8 @@ static const double BUDGET_START = 0.010;     /* seconds that may be spent at on
 static const double REFRESH_SECONDS = 1.0;    /* how old a shared part may get */
 static const uint64_t CHANGE_FLOOR = 2 << 20; /* a smaller change of RSS tells nothing, bytes */
 
+static const char ROLLUP[] = "/proc/self/smaps_rollup"; /* since Linux 4.14 */
+
 struct process {
     pid_t pid;
     pid_t parent;    /* as the walk of the tree found it */
@@ -230,8 +232,10 @@ static void read_shared(struct process *process)
     char text[2048];
     process->read = true;
     process->rss_then = process->rss;
+    errno = 0;
     if (read_proc(process->pid, "smaps_rollup", text, sizeof text) <= 0) {
-        process->unreadable = process->rss > 0;
+        /* A process that is just ending has no such text either; that says nothing. */
+        process->unreadable = errno == EACCES || errno == EPERM || access(ROLLUP, R_OK) != 0;
         return;
     }
     uint64_t rss = field_kib(text, "\nRss:");

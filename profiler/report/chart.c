@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 1000, HEIGHT = 520, LEFT = 76, RIGHT = 216, TOP = 66, BOTTOM = 56 };
+enum { WIDTH = 1000, HEIGHT = 520, LEFT = 76, RIGHT = 216, TOP = 84, BOTTOM = 56 };
 enum { LABEL_STEP = 38 };
 static const double MIB = 1024.0 * 1024.0;
 
@@ -272,17 +272,20 @@ static void draw_labels(FILE *out, const struct tm_comparison *all,
 void tm_chart_draw(FILE *out, const struct tm_comparison *all)
 {
     struct tm_chart_frame frame = tm_chart_frame_of(all);
-    char title[96];
+    char command[128];
     /* Cut at a byte that starts a character, so that the text stays valid UTF-8. */
     size_t length = strlen(all->command);
-    size_t cut = length < sizeof title - 4 ? length : sizeof title - 4;
+    size_t cut = length < sizeof command - 4 ? length : sizeof command - 4;
     while (cut > 0 && cut < length && ((unsigned char)all->command[cut] & 0xc0) == 0x80)
         cut--;
-    snprintf(title, sizeof title, "%.*s%s", (int)cut, all->command,
+    snprintf(command, sizeof command, "%.*s%s", (int)cut, all->command,
              cut < length ? "\342\200\246" : "");
     fprintf(out, "<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", WIDTH, HEIGHT);
-    fprintf(out, "<text class=\"title\" x=\"%d\" y=\"30\">Resident memory over time: ", LEFT - 40);
-    tm_chart_escape(out, title);
+    fprintf(out,
+            "<text class=\"title\" x=\"%d\" y=\"27\">Resident memory over time</text>"
+            "<text x=\"%d\" y=\"46\">",
+            LEFT, LEFT);
+    tm_chart_escape(out, command);
     fputs("</text>\n", out);
     draw_axes(out, &frame);
     for (unsigned row = 0; row < all->set.count; row++) {

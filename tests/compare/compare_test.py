@@ -17,6 +17,8 @@ from html.parser import HTMLParser
 
 TIDEMARK, SHAPE, STATIC_SHAPE = sys.argv[1:4]
 MIB = 2**20
+# Milliseconds that nobody waits for, of a number that no other run of these tests has.
+LONG = 100000 + os.getpid() % 10000
 
 
 def tidemark(*arguments, **environment):
@@ -173,31 +175,34 @@ class Figures(Temporary):
         self.assertAlmostEqual(self.row(result)["median"]["peak_bytes"] / MIB, 101, delta=2.5)
 
     def test_grandchildren_count(self):
-        result = compare("--with", "glibc", "--", SHAPE, "cca60w500")
+        result = compare("--with", "glibc", "--", SHAPE, "cca60w900")
         self.assertAlmostEqual(self.row(result)["median"]["peak_bytes"] / MIB, 61, delta=4)
+        # The peak may come from the kernel's mark; the mean comes from samples alone.
+        self.assertGreater(self.row(result)["median"]["mean_bytes"] / MIB, 40)
 
     def test_each_process_counts_but_shared_pages_once(self):
         # The child has the parent's 50 MiB in common with it, and 30 MiB of its own.
         result = compare("--with", "glibc", "--", SHAPE, "a50ca30w900")
         self.assertAlmostEqual(self.row(result)["median"]["peak_bytes"] / MIB, 81, delta=4)
 
+    def test_memory_is_ones_own_again_when_the_child_has_gone(self):
+        result = compare("--with", "glibc", "--", SHAPE, "a60t300w400")
+        self.assertAlmostEqual(self.row(result)["median"]["final_bytes"] / MIB, 60, delta=3)
+
     def test_vfork_child_does_not_double(self):
-        code = ("import subprocess, time; b = bytearray(80 << 20); b[::4096] = b'x' * len(b[::4096])\n"
-                "for _ in range(60): subprocess.run(['/bin/true'], close_fds=False)")
-        result = compare("--with", "glibc", "--no-pythonmalloc", "--interval", "1", "--",
-                         "/usr/bin/python3", "-c", code)
-        self.assertLess(self.row(result)["median"]["peak_bytes"] / MIB, 110)
+        result = compare("--with", "glibc", "--", SHAPE, "a60w100v600")
+        self.assertAlmostEqual(self.row(result)["median"]["peak_bytes"] / MIB, 61, delta=3)
 
     def test_orphans_stay_in_the_tree(self):
         started = time.monotonic()
-        result = compare("--with", "glibc", "--duration", "1", "--", SHAPE, "da40w20000")
+        result = compare("--with", "glibc", "--duration", "1", "--", SHAPE, f"da40w{LONG}")
         self.assertAlmostEqual(self.row(result)["median"]["peak_bytes"] / MIB, 41, delta=3)
         self.assertLess(time.monotonic() - started, 10)
-        self.assertEqual(descendants_running("da40w20000"), [])
+        self.assertEqual(descendants_running(f"da40w{LONG}"), [])
 
     def test_what_outlives_the_command_is_ended(self):
-        result = compare("--with", "glibc", "--", SHAPE, "dw20001")
-        self.assertEqual(descendants_running("dw20001"), [])
+        result = compare("--with", "glibc", "--", SHAPE, f"dw{LONG}")
+        self.assertEqual(descendants_running(f"dw{LONG}"), [])
         self.assertTrue(any("outlived" in note for note in result["notes"]), result["notes"])
 
     def test_preloaded_libraries_are_seen(self):
@@ -321,15 +326,15 @@ class Failures(Temporary):
     def test_interrupt_leaves_nothing(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             process = subprocess.Popen([TIDEMARK, "compare", "--with", "glibc", "--", "/bin/sh", "-c",
-                                        f"trap '' TERM; {SHAPE} w20002 & {SHAPE} dw20002; wait"],
+                                        f"trap '' TERM; {SHAPE} w{LONG} & {SHAPE} dw{LONG}; wait"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             time.sleep(0.5)
-            self.assertGreater(len(descendants_running("w20002")), 1)
+            self.assertGreater(len(descendants_running(f"w{LONG}")), 1)
             process.send_signal(number)
             said = process.communicate(timeout=20)[1]
             self.assertEqual(process.returncode, -number)
             self.assertIn("ended by signal", said)
-            self.assertEqual(descendants_running("w20002"), [])
+            self.assertEqual(descendants_running(f"w{LONG}"), [])
 
     def test_bad_usage(self):
         for bad in ([], ["--"], ["--nonsense", "--", "true"], ["--repeat", "0", "--", "true"],

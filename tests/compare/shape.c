@@ -5,6 +5,8 @@
  *   wN  wait N ms                                                  xN  exit with status N
  *   c   fork a child that carries out the rest of the plan; this process waits for it and exits
  *   d   like c, but this process exits at once: the child is an orphan
+ *   vN  run a vfork child, which shares this process's memory, for N ms
+ *   tN  fork a child that lives for N ms, and wait for it
  *   sN  die of signal N
  *   e   say "last words" on stderr
  */
@@ -49,6 +51,30 @@ static void hand_to_child(int wait)
     _exit(child > 0 ? 0 : 1);
 }
 
+/* What a vfork child does here is more than POSIX allows and no more than Linux does: it waits and
+ * exits. */
+static void vfork_ms(long ms)
+{
+    pid_t child = vfork();
+    if (child == 0) {
+        wait_ms(ms);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+}
+
+static void twin_ms(long ms)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        wait_ms(ms);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+}
+
 int main(int argc, char **argv)
 {
     for (char *at = argc > 1 ? argv[1] : ""; *at;) {
@@ -64,6 +90,10 @@ int main(int argc, char **argv)
             return (int)number;
         else if (step == 'c' || step == 'd')
             hand_to_child(step == 'c');
+        else if (step == 'v')
+            vfork_ms(number);
+        else if (step == 't')
+            twin_ms(number);
         else if (step == 's')
             raise((int)number);
         else if (step == 'e')

@@ -1,0 +1,211 @@
+"""tidemark snapshot and trim, as a user runs them: what is found out before a signal is sent, what is printed, the exit status."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TIDEMARK, LIBRARY = sys.argv[1:3]
+PYTHON = '/usr/bin/python3' if os.path.exists('/usr/bin/python3') else sys.executable
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix='tidemark-test-')
+        self.children = []
+
+    def tearDown(self):
+        for child in self.children:
+            child.kill()
+            child.wait()
+        shutil.rmtree(self.directory)
+
+    def start(self, *command, settings='', library=LIBRARY, **options):
+        environment = dict(os.environ, TIDEMARK=f'out={self.directory}/%e.%p.%n.heap{settings}')
+        if library:
+            environment['LD_PRELOAD'] = library
+        child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 text=True, **options)
+        self.children.append(child)
+        return child
+
+    def start_python(self, code, settings=''):
+        child = self.start(PYTHON, '-c', 'import time, signal, sys\n' + code +
+                           '\nprint("ready", flush=True)\nwhile True: time.sleep(1)', settings=settings)
+        self.assertEqual(child.stdout.readline(), 'ready\n')
+        return child
+
+    def start_sleep(self, settings='', library=LIBRARY):
+        child = self.start('sleep', '1000', settings=settings, library=library)
+        deadline = time.monotonic() + 10
+        while not self.is_up(child, library):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        return child
+
+    @staticmethod
+    def is_up(child, library):
+        with open(f'/proc/{child.pid}/wchan') as file:
+            where = file.read()
+        return 'nanosleep' in where
+
+    def tidemark(self, *arguments, expect=0):
+        done = subprocess.run([TIDEMARK, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        if expect != 0:
+            self.assertTrue(done.stderr)
+        return done.stdout if expect == 0 else done.stderr
+
+    def test_prints_the_path(self):
+        child = self.start_sleep()
+        for number in (1, 2):
+            path = self.tidemark('snapshot', child.pid).strip()
+            self.assertEqual(path, f'{self.directory}/sleep.{child.pid}.{number}.heap')
+            with open(path, 'rb') as file:
+                self.assertEqual(file.read(8), b'TIDEMARK')
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertIsNone(child.poll())
+
+    def test_report(self):
+        child = self.start_sleep()
+        self.assertIn('Ledger', self.tidemark('snapshot', '--report', child.pid))
+
+    def test_trim(self):
+        child = self.start_python('keep = [bytearray(1000) for _ in range(200000)]; del keep[::2]')
+        self.assertIn('MiB after', self.tidemark('trim', child.pid))
+        self.assertIsNone(child.poll())
+
+    def test_trim_gives_back(self):
+        child = self.start_python('keep = [bytearray(3000) for _ in range(30000)]; del keep', settings=',retain=1G')
+        text = self.tidemark('trim', child.pid)
+        before, after = [float(word) for word in text.split() if word.replace('.', '').isdigit()][-2:]
+        self.assertGreater(before, 90)
+        self.assertLess(after, before / 2, text)
+
+    def test_bad_usage(self):
+        for arguments in (['snapshot'], ['snapshot', 'abc'], ['snapshot', '12x'], ['snapshot', '-5'], ['snapshot', '0'],
+                          ['snapshot', '99999999999'], ['snapshot', '1', '2'], ['snapshot', '--timeout', 'x', '1'],
+                          ['snapshot', '--nonsense', '1'], ['trim'], ['trim', 'abc']):
+            self.tidemark(*arguments, expect=2)
+
+    def test_no_such_process(self):
+        child = subprocess.Popen(['true'])
+        child.wait()
+        self.assertIn('no process', self.tidemark('snapshot', child.pid, expect=1))
+
+    def test_not_under_tidemark(self):
+        child = self.start_sleep(library=None)
+        for command in ('snapshot', 'trim'):
+            self.assertIn('does not run Tidemark', self.tidemark(command, child.pid, expect=1))
+        self.assertIsNone(child.poll())
+
+    def test_zombie(self):
+        child = self.start('true')
+        while True:
+            with open(f'/proc/{child.pid}/stat') as file:
+                if file.read().rsplit(')', 1)[1].split()[0] == 'Z':
+                    break
+            time.sleep(0.01)
+        self.assertIn('zombie', self.tidemark('snapshot', child.pid, expect=1))
+
+    def test_signal_none(self):
+        child = self.start_sleep(settings=',signal=none')
+        self.assertIn('signal=none', self.tidemark('snapshot', child.pid, expect=1))
+
+    def test_other_signal(self):
+        child = self.start_sleep(settings=',signal=RTMIN+3')
+        self.assertIn('.1.heap', self.tidemark('snapshot', child.pid))
+
+    def test_own_handler(self):
+        child = self.start_python('signal.signal(signal.SIGUSR2, lambda *_: print("own", flush=True))')
+        self.assertIn('handler of its own', self.tidemark('snapshot', child.pid, expect=1))
+        os.kill(child.pid, signal.SIGUSR2)
+        self.assertEqual(child.stdout.readline(), 'own\n')
+
+    def test_signal_reset(self):
+        child = self.start_python('signal.signal(signal.SIGUSR2, signal.SIG_DFL)')
+        self.assertIn('reset SIGUSR2', self.tidemark('snapshot', child.pid, expect=1))
+        self.assertIsNone(child.poll())
+
+    def test_ignored_from_the_start(self):
+        child = self.start('sleep', '1000', preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN))
+        time.sleep(0.3)
+        self.tidemark('snapshot', child.pid, expect=1)
+
+    def test_signal_blocked(self):
+        child = self.start_python('signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])')
+        self.assertIn('blocks SIGUSR2', self.tidemark('snapshot', child.pid, expect=1))
+
+    def test_stopped(self):
+        child = self.start_sleep()
+        child.send_signal(signal.SIGSTOP)
+        self.assertIn('stopped', self.tidemark('snapshot', '--timeout', '0.5', child.pid, expect=1))
+
+    def test_failure_is_told(self):
+        child = self.start_sleep()
+        os.chmod(self.directory, 0o700)
+        hidden = self.directory + '.hidden'
+        os.rename(self.directory, hidden)
+        try:
+            message = self.tidemark('snapshot', child.pid, expect=1)
+        finally:
+            os.rename(hidden, self.directory)
+        self.assertIn('No such file or directory', message)
+        self.assertIn(self.directory, message)
+
+    def test_relative_out_is_made_absolute(self):
+        child = self.start('sleep', '1000', settings=',out=rel.%n', cwd=self.directory)
+        time.sleep(0.3)
+        self.assertEqual(self.tidemark('snapshot', child.pid).strip(), f'{self.directory}/rel.1')
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_in_another_mount_namespace(self):
+        child = self.start('unshare', '-m', 'sh', '-c',
+                           f'mount -t tmpfs none {self.directory} && exec sleep 1000')
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                if os.path.basename(os.readlink(f'/proc/{child.pid}/exe')) == 'sleep' and self.is_up(child, LIBRARY):
+                    break
+            except OSError:
+                pass
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        path = self.tidemark('snapshot', child.pid).strip()
+        self.assertEqual(path, f'/proc/{child.pid}/root{self.directory}/sleep.{child.pid}.1.heap')
+        with open(path, 'rb') as file:
+            self.assertEqual(file.read(8), b'TIDEMARK')
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_of_another_user(self):
+        child = self.start_sleep()
+        done = subprocess.run([TIDEMARK, 'snapshot', str(child.pid)], capture_output=True, text=True,
+                              user=65534, group=65534, extra_groups=[])
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn('may not be signalled', done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root')
+    def test_memory_may_not_be_read(self):
+        """Where ptrace is not permitted the command goes by the files that appear. A seccomp filter plays that part."""
+        child = self.start_sleep()
+        code = ('import ctypes, os, struct, sys\n'
+                'libc = ctypes.CDLL(None)\n'
+                'F = lambda c, t, f, k: struct.pack("<HBBI", c, t, f, k)\n'
+                'code = F(0x20,0,0,0) + F(0x15,0,1,310) + F(6,0,0,0x50000|1) + F(6,0,0,0x7fff0000)\n'
+                'buffer = ctypes.create_string_buffer(code)\n'
+                'program = struct.pack("<HxxxxxxQ", 4, ctypes.addressof(buffer))\n'
+                'assert libc.prctl(38, 1, 0, 0, 0) == 0\n'
+                'assert libc.prctl(22, 2, ctypes.c_char_p(program)) == 0\n'
+                'os.execv(sys.argv[1], sys.argv[1:])\n')
+        for number in (1, 2):
+            done = subprocess.run([PYTHON, '-c', code, TIDEMARK, 'snapshot', str(child.pid)],
+                                  capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout.strip(), f'{self.directory}/sleep.{child.pid}.{number}.heap')
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,161 @@
+/* handlers.c: the signal belongs to the program as soon as it wants it, and the program cannot tell
+ * that it was ever anyone else's; the library says in its status whose it is.
+ */
+#include "tests/snapshot/preloaded.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+static volatile sig_atomic_t own_calls;
+
+static void own(int number)
+{
+    (void)number;
+    own_calls = own_calls + 1;
+}
+
+static void looks_default(const char *directory)
+{
+    struct sigaction old;
+    unsigned whole, other;
+    CHECK(sigaction(SIGUSR2, NULL, &old) == 0);
+    CHECK(old.sa_handler == SIG_DFL && old.sa_flags == 0);
+    CHECK(status_here()->handler == 1); /* asking changes nothing */
+    raise(SIGUSR2);
+    wait_settled(5000);
+    count_files(directory, &whole, &other);
+    CHECK(whole == 1 && other == 0);
+}
+
+static void sigaction_keeps(const char *directory)
+{
+    struct sigaction action = {.sa_handler = own};
+    struct sigaction old;
+    unsigned whole, other;
+    CHECK(sigaction(SIGUSR2, &action, &old) == 0);
+    CHECK(old.sa_handler == SIG_DFL);
+    CHECK(status_here()->handler == 0);
+    raise(SIGUSR2);
+    CHECK(own_calls == 1);
+    CHECK(sigaction(SIGUSR2, NULL, &old) == 0 && old.sa_handler == own);
+    count_files(directory, &whole, &other);
+    CHECK(whole == 0 && other == 0 && status_here()->requested == 0);
+}
+
+static void signal_keeps(const char *directory)
+{
+    (void)directory;
+    CHECK(signal(SIGUSR2, own) == SIG_DFL);
+    CHECK(status_here()->handler == 0);
+    raise(SIGUSR2);
+    raise(SIGUSR2); /* as libc's signal: the handler stays */
+    CHECK(own_calls == 2);
+    CHECK(signal(SIGUSR2, SIG_IGN) == own);
+}
+
+static void other_signals_untouched(const char *directory)
+{
+    struct sigaction action = {.sa_handler = own, .sa_flags = SA_NODEFER};
+    struct sigaction old;
+    (void)directory;
+    CHECK(signal(SIGUSR1, own) == SIG_DFL);
+    CHECK(sigaction(SIGUSR1, &action, &old) == 0 && old.sa_handler == own);
+    CHECK(sigaction(SIGUSR1, NULL, &old) == 0 && (old.sa_flags & SA_NODEFER) != 0);
+    CHECK(signal(SIGKILL, own) == SIG_ERR && errno == EINVAL);
+    CHECK(status_here()->handler == 1);
+}
+
+/* As a runtime does that speaks to the kernel itself. Noticed while the timeline is kept. */
+static void raw_system_call(const char *directory)
+{
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        unsigned long mask;
+    } action = {SIG_IGN, 0, NULL, 0};
+    (void)directory;
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR2, &action, NULL, 8) == 0);
+    for (int i = 0; i < 2000 && status_here()->handler == 1; i++) {
+        void *block = malloc(300000 + (size_t)i * 1000);
+        CHECK(block != NULL);
+        free(block);
+        sleep_ms(1);
+    }
+    CHECK(status_here()->handler == 0);
+}
+
+static void values(const char *directory)
+{
+    union sigval value = {.sival_int = TM_REQUEST_TRIM};
+    (void)directory;
+    CHECK(sigqueue(getpid(), SIGUSR2, value) == 0);
+    CHECK(status_here()->trims == 1 && status_here()->requested == 0);
+    value.sival_int = 5; /* nobody's: no snapshot */
+    CHECK(sigqueue(getpid(), SIGUSR2, value) == 0);
+    CHECK(status_here()->requested == 0);
+    value.sival_int = TM_REQUEST_SNAPSHOT;
+    CHECK(sigqueue(getpid(), SIGUSR2, value) == 0);
+    CHECK(status_here()->requested == 1);
+    wait_settled(5000);
+    CHECK(status_here()->written == 1);
+}
+
+static void errno_stays(const char *directory)
+{
+    (void)directory;
+    errno = 4711;
+    raise(SIGUSR2);
+    CHECK(errno == 4711);
+    wait_settled(5000);
+}
+
+/* The descriptor numbers that the program gets are those it would get without. */
+static void descriptors_stay(const char *directory)
+{
+    (void)directory;
+    int expected = dup(0);
+    close(expected);
+    for (int i = 0; i < 200; i++) {
+        if (i % 20 == 0)
+            raise(SIGUSR2);
+        int fd = dup(0);
+        CHECK(fd == expected);
+        close(fd);
+    }
+    wait_settled(5000);
+}
+
+/* A reader sees the end of a pipe as soon as the program closes it: the copy holds no descriptor
+ * for long. */
+static void pipe_ends(const char *directory)
+{
+    (void)directory;
+    for (int i = 0; i < 20; i++) {
+        int ends[2];
+        char byte;
+        CHECK(pipe(ends) == 0);
+        raise(SIGUSR2);
+        close(ends[1]);
+        CHECK(read(ends[0], &byte, 1) == 0);
+        close(ends[0]);
+    }
+    wait_settled(5000);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        {"looks_default", looks_default, ""},
+        {"sigaction_keeps", sigaction_keeps, ""},
+        {"signal_keeps", signal_keeps, ""},
+        {"other_signals_untouched", other_signals_untouched, ""},
+        {"raw_system_call", raw_system_call, ",timeline=10ms"},
+        {"values", values, ""},
+        {"errno_stays", errno_stays, ""},
+        {"descriptors_stay", descriptors_stay, ""},
+        {"pipe_ends", pipe_ends, ""},
+    };
+    return run_cases(argc, argv, cases, sizeof cases / sizeof cases[0]);
+}

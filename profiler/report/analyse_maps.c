@@ -173,6 +173,14 @@ static bool is_anonymous(const char *path)
     return path[0] == '\0' || strncmp(path, "[anon:", 6) == 0;
 }
 
+static bool is_own_library(const struct tm_snapshot_file *snapshot,
+                           const struct tm_snapshot_map *map)
+{
+    const char *path = tm_snapshot_string(snapshot, map->path);
+    const char *slash = strrchr(path, '/');
+    return slash && strncmp(slash + 1, "libtidemark.so", strlen("libtidemark.so")) == 0;
+}
+
 /* below: the mapping right before this one, NULL for the first. */
 static enum tm_map_kind kind_of(const struct tm_snapshot_file *snapshot,
                                 const struct code_paths *code, const struct tm_snapshot_map *map,
@@ -200,7 +208,8 @@ static enum tm_map_kind kind_of(const struct tm_snapshot_file *snapshot,
     bool of_program = snapshot->exe.length == strlen(path_below) &&
                       memcmp(snapshot->exe.bytes, path_below, snapshot->exe.length) == 0;
     if (path_below[0] == '/' && (below->permissions & WRITE) && !(below->permissions & SHARED) &&
-        is_code(code, path_below) && (of_program || map->end - map->start <= BSS_LIMIT))
+        is_code(code, path_below) &&
+        (of_program || is_own_library(snapshot, below) || map->end - map->start <= BSS_LIMIT))
         return TM_MAP_DATA;
     return TM_MAP_ANONYMOUS;
 }
@@ -214,8 +223,9 @@ static int by_rss_down(const void *left, const void *right)
     return (a->map->start > b->map->start) - (a->map->start < b->map->start);
 }
 
-static void count_map(struct tm_maps *maps, const struct tm_snapshot_map *map,
-                      enum tm_map_kind kind, struct own_part own)
+/* Returns what is left of the mapping without the allocator's part. */
+static uint64_t count_map(struct tm_maps *maps, const struct tm_snapshot_map *map,
+                          enum tm_map_kind kind, struct own_part own)
 {
     uint64_t size = map->end - map->start;
     uint64_t rss = map->rss_bytes;
@@ -233,7 +243,7 @@ static void count_map(struct tm_maps *maps, const struct tm_snapshot_map *map,
     if (rest > size - own.covered)
         rest = size - own.covered;
     if (rest == 0)
-        return;
+        return 0;
     maps->others[maps->other_count++] = (struct tm_other_map){map, kind, rest};
     if (kind == TM_MAP_CODE) {
         uint64_t written = map->anonymous_bytes < rest ? map->anonymous_bytes : rest;
@@ -242,6 +252,7 @@ static void count_map(struct tm_maps *maps, const struct tm_snapshot_map *map,
     } else {
         maps->rss_bytes[kind] += rest;
     }
+    return rest;
 }
 
 bool tm_maps_analyse(const struct tm_snapshot_file *snapshot, const struct tm_heap *heap,
@@ -263,8 +274,12 @@ bool tm_maps_analyse(const struct tm_snapshot_file *snapshot, const struct tm_he
             maps->contradictions++;
             continue;
         }
-        count_map(maps, map, kind_of(snapshot, &code, map, below),
-                  own_part_of(snapshot, heap, &territory, map));
+        enum tm_map_kind kind = kind_of(snapshot, &code, map, below);
+        uint64_t rest = count_map(maps, map, kind, own_part_of(snapshot, heap, &territory, map));
+        const char *path = tm_snapshot_string(snapshot, map->path);
+        bool is_bss = kind == TM_MAP_DATA && *path == '\0';
+        if (is_own_library(snapshot, is_bss ? below : map))
+            maps->library_bytes += rest;
         below = map;
     }
     qsort(maps->others, maps->other_count, sizeof *maps->others, by_rss_down);

@@ -32,6 +32,7 @@ struct tm_maps {
     uint64_t rss_bytes[TM_MAP_KINDS];
     uint64_t total_bytes;        /* Rss of all mappings, the allocator's included */
     uint64_t swap_bytes;         /* Swap of all mappings */
+    uint64_t library_bytes;      /* of libtidemark.so: code, data and .bss; part of rss_bytes */
     uint64_t overcount_bytes;    /* by which the allocator's figures exceed the Rss of the mappings
                                     they lie in */
     uint64_t contradictions;     /* mappings that overlap or hold more than their size */

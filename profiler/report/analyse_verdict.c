@@ -116,7 +116,10 @@ static void say_other(struct tm_report *report)
     const struct tm_ledger_row *largest = largest_row(report, TM_LEDGER_PROGRAM);
     SAY(why, "Most of RSS is not the heap's; the largest part is %s with %s.", largest->name,
         tm_words_signed(largest->bytes).text);
-    SAY(remedy, "No allocator can bring that down: look at the mappings listed under the ledger.");
+    /* Where CPython's pools are the cause, the sentence about them says what to do. */
+    if (report->python != TM_PYTHON_POOLS)
+        SAY(remedy,
+            "No heap allocator can bring that down; the largest mappings are listed below.");
 }
 
 static void say_live(struct tm_report *report)

@@ -251,6 +251,7 @@ static void write_cost(struct json *json, const struct tm_report *report)
     open(json, "cost", '{');
     number(json, "metadata_resident_bytes",
            (uint64_t)report->ledger.group_bytes[TM_LEDGER_METADATA]);
+    number(json, "library_resident_bytes", report->maps.library_bytes);
     number(json, "pause_ns", snapshot->process.pause_ns);
     number(json, "walk_ns", snapshot->process.walk_ns);
     number(json, "file_bytes", snapshot->file_bytes);

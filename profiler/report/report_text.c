@@ -171,7 +171,7 @@ static void print_timeline(FILE *out, const struct tm_report *report,
 {
     const struct tm_snapshot_file *snapshot = report->snapshot;
     tm_text_heading(out, options,
-                    "Timeline: what the allocator had taken (its own counters, not RSS)");
+                    "Timeline: address space taken, by the allocator's own counters (not RSS)");
     if (snapshot->moment_count == 0) {
         fputs("  The snapshot has no timeline.\n", out);
         return;
@@ -193,10 +193,11 @@ static void print_cost(FILE *out, const struct tm_report *report,
 {
     const struct tm_snapshot_process *process = &report->snapshot->process;
     tm_text_heading(out, options, "Cost of Tidemark itself");
-    fprintf(out, "  %-40s %s resident\n", "metadata and recorder",
+    fprintf(out, "  %-40s %s resident\n", "metadata (as in the ledger)",
             tm_words_bytes((uint64_t)report->ledger.group_bytes[TM_LEDGER_METADATA]).text);
-    print_counter(out, report, "recorder_timeline_bytes",
-                  "of them for the timeline, address space");
+    fprintf(out, "  %-40s %s resident\n", "code and data of libtidemark.so",
+            tm_words_bytes(report->maps.library_bytes).text);
+    print_counter(out, report, "recorder_timeline_bytes", "timeline, address space");
     fprintf(out, "  %-40s %s\n", "pause of the program for this snapshot",
             tm_words_time(process->pause_ns).text);
     fprintf(out, "  %-40s %s\n", "walk of the heap, beside the program",

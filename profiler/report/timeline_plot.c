@@ -133,6 +133,7 @@ void tm_timeline_plot(FILE *out, const struct tm_snapshot_moment *moments, size_
         putc('\n', out);
     }
     print_axis(out, &plot, utf8);
-    fprintf(out, "%*s%s in use (pools, spans, mappings)   %s cached free pages\n", LABEL, "",
-            utf8 ? "█" : "#", utf8 ? "░" : ".");
+    fprintf(out,
+            "%*s%s taken: pools with their free blocks, spans, mappings   %s cached: free pages\n",
+            LABEL, "", utf8 ? "█" : "#", utf8 ? "░" : ".");
 }

@@ -115,6 +115,7 @@ class Command(unittest.TestCase):
         self.assert_fails(2, "needs one snapshot file, and 2", path, path)
         self.assert_fails(2, "no option '--nonsense'", "--nonsense", path)
         self.assert_fails(2, "--top is 'x'", "--top", "x", path)
+        self.assert_fails(2, "--top is '5x'", "--top", "5x", path)
         self.assert_fails(2, "--top is '0'", "--top", "0", path)
         self.assert_fails(2, "needs a value", path, "--top")
 
@@ -124,6 +125,7 @@ class Command(unittest.TestCase):
         self.assertIn(b"usage: tidemark report", done.stdout)
         path = self.make("hand-made")
         self.assertIn(b" in 12 more", report("--top", "1", path).stdout)
+        self.assertRegex(report("--top", "1", path).stdout, rb"\n +1 more +1 +21 +21 ")
         self.assertNotIn(b" more", report("--top", "100", path).stdout)
 
     def test_no_colour_in_a_pipe(self):

@@ -145,7 +145,7 @@ enum { ARENAS_RSS = (21 + 5 + 2) * PAGE };
 
 /* The mappings of the hand-made snapshot; what is left of each without the allocator's part:
  *   program: r--p 8192 code, r-xp 40960 code, rw-p 8192 of which 4096 written: data 4096, code 4096
- *   .bss behind it: 4096 data. [heap]: 12288. Arenas, merged by the kernel with 64 KiB of someone
+ *   .bss behind it: 4096 data. [heap]: 12288. Arenas, merged by the kernel with 128 KiB of someone
  *   else's above: 65536 anonymous. JIT: 16384. Guard and stack of a thread: 20480. [stack]: 12288.
  *   The mapping with its 4 KiB before it: 4096 more than the span: anonymous. Tables: nothing.
  *   A file: 32768. Shared memory: 131072. vdso: 4096.
@@ -160,7 +160,7 @@ static const struct {
     {0x40c000, 0x2000, 8192, 4096, 3, "/usr/bin/service"},
     {0x40e000, 0x1000, 4096, 4096, 3, ""},
     {0x900000, 0x21000, 12288, 12288, 3, "[heap]"},
-    {0x10000000, 0xd0000, ARENAS_RSS + 65536, 0, 3, ""},
+    {0x10000000, 0xe0000, ARENAS_RSS + 65536, 0, 3, ""},
     {0x18000000, 0x4000, 16384, 16384, 7, ""},
     {0x19000000, 0x1000, 0, 0, 0, ""},
     {0x19001000, 0x800000, 20480, 20480, 3, ""},

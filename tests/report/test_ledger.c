@@ -168,6 +168,30 @@ static void test_contradictions(void **state)
     unload(&fixture);
 }
 
+/* Memory resident in the allocator's own territory that none of its figures explain is nobody
+ * else's: it stays in the residual. */
+static void test_unexplained_territory(void **state)
+{
+    (void)state;
+    static const struct tm_snapshot_arena arenas[] = {{0x10000000, ~UINT64_C(0), 0, 1, 0, 0}};
+    static const struct tm_snapshot_map maps[] = {
+        {.start = 0x10000000, .end = 0x10041000, .rss_bytes = 10 * 4096, .permissions = 3}};
+    struct tm_snapshot_process process = fixture_process();
+    process.rss_bytes = 10 * 4096;
+    struct fixture fixture;
+    fixture_start(&fixture, 0);
+    fixture_section(&fixture, TM_TAG_PROCESS, sizeof process, &process, sizeof process);
+    FIXTURE_ARRAY(&fixture, TM_TAG_ARENAS, arenas);
+    FIXTURE_ARRAY(&fixture, TM_TAG_MAPS, maps);
+    fixture_end(&fixture);
+    load(&fixture);
+    assert_row("cached in arenas", 4096);
+    assert_row("other anonymous memory", 4096); /* the one page outside the arena, at most */
+    assert_row("residual", 8 * 4096);
+    assert_sum();
+    unload(&fixture);
+}
+
 static void test_sums_on_random_heaps(void **state)
 {
     (void)state;
@@ -245,9 +269,13 @@ static void test_python(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hand_made),      cmocka_unit_test(test_classes_and_arenas),
-        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_sums_on_random_heaps),
-        cmocka_unit_test(test_rss_unknown),    cmocka_unit_test(test_python),
+        cmocka_unit_test(test_hand_made),
+        cmocka_unit_test(test_classes_and_arenas),
+        cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_sums_on_random_heaps),
+        cmocka_unit_test(test_rss_unknown),
+        cmocka_unit_test(test_python),
+        cmocka_unit_test(test_unexplained_territory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,7 @@ static void test_escapes(void **state)
     assert_escaped("\xe2\x80\xae", 3, 80, true, "\\u{202e}", 8);        /* right-to-left override */
     assert_escaped("\xed\xa0\x80", 3, 80, true, "\\xed\\xa0\\x80", 12); /* a surrogate */
     assert_escaped("\xc0\xaf", 2, 80, true, "\\xc0\\xaf", 8);           /* overlong */
+    assert_escaped("\xe0\x80\xaf", 3, 80, true, "\\xe0\\x80\\xaf", 12); /* the same, longer */
     assert_escaped("\xf4\x90\x80\x80", 4, 80, true, "\\xf4\\x90\\x80\\x80", 16);
     assert_escaped("\xc3\xa9", 2, 80, true, "\xc3\xa9", 1);
     assert_escaped("\xc3\xa9", 2, 80, false, "\\u{00e9}", 8);

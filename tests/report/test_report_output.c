@@ -143,7 +143,9 @@ static void test_verdicts(void **state)
     }
 }
 
-static void assert_plot(const struct tm_snapshot_moment *moments, size_t count, const char *words)
+/* Both kinds of plot must hold the words, the one in ASCII also the drawing. */
+static void assert_plot(const struct tm_snapshot_moment *moments, size_t count, const char *words,
+                        const char *drawing)
 {
     for (int utf8 = 0; utf8 < 2; utf8++) {
         char *text = NULL;
@@ -154,6 +156,7 @@ static void assert_plot(const struct tm_snapshot_moment *moments, size_t count, 
         fclose(out);
         assert_width(text);
         assert_non_null(strstr(text, words));
+        assert_true(utf8 || strstr(text, drawing));
         free(text);
     }
 }
@@ -162,19 +165,20 @@ static void test_plots(void **state)
 {
     (void)state;
     struct tm_snapshot_moment moments[1000] = {0};
-    assert_plot(moments, 1, "peak 0 B at 0 s");
+    assert_plot(moments, 1, "peak 0 B at 0 s", "|      ");
     for (unsigned i = 0; i < 1000; i++)
         moments[i] = (struct tm_snapshot_moment){.since_start_ns = i * UINT64_C(1000000000),
                                                  .pool_bytes = 1 << 20};
     moments[333].mapping_bytes = 1 << 30; /* one moment of a thousand */
-    assert_plot(moments, 1000, "peak 1.0 GiB at 5 min 33 s");
+    assert_plot(moments, 1000, "peak 1.0 GiB at 5 min 33 s",
+                "1.0 GiB |                            #  ");
     moments[999].mapping_bytes = (uint64_t)3
                                  << 30; /* at the right edge the words stand on the left */
-    assert_plot(moments, 1000, "peak 3.0 GiB at 16 min 39 s");
+    assert_plot(moments, 1000, "peak 3.0 GiB at 16 min 39 s", " #\n");
     moments[998].since_start_ns = UINT64_MAX;
     moments[999].since_start_ns = UINT64_MAX;
     moments[999].cached_bytes = UINT64_MAX / 2;
-    assert_plot(moments, 1000, "peak 8.0 EiB");
+    assert_plot(moments, 1000, "peak 8.0 EiB", " .\n");
 }
 
 int main(void)

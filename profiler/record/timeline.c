@@ -25,9 +25,11 @@ static atomic_size_t used;   /* moments stored */
 static atomic_size_t merged; /* while neighbours are merged: how many pairs are done; else 0 */
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* one thread stores; others pass by */
 static _Atomic uint64_t next; /* CLOCK_MONOTONIC_COARSE in ns at which a moment is due */
-static uint64_t interval;     /* ns; guarded by `busy` after start */
-static uint64_t start;        /* CLOCK_MONOTONIC_COARSE in ns at start */
-static int watched_signal;    /* set at start */
+static struct tm_snapshot_moment highest; /* since the last moment stored; guarded by `busy` */
+static _Atomic uint64_t highest_in_use;
+static uint64_t interval;  /* ns; guarded by `busy` after start */
+static uint64_t start;     /* CLOCK_MONOTONIC_COARSE in ns at start */
+static int watched_signal; /* set at start */
 static _Atomic uintptr_t watched_handler;
 
 /* Answered in user space by the vDSO: some nanoseconds, and no system call that seccomp could
@@ -90,20 +92,35 @@ static void watch_handler(void)
     __atomic_store_n(&tidemark_status.handler, now.handler == ours, __ATOMIC_RELAXED);
 }
 
+/* Stores the highest moment since the last one stored, or this one. */
+static void store(const struct tm_snapshot_moment *moment)
+{
+    if (atomic_load_explicit(&used, memory_order_relaxed) == TM_TIMELINE_MOMENTS)
+        merge_neighbours();
+    size_t at = atomic_load_explicit(&used, memory_order_relaxed);
+    moments[at] = in_use(&highest) > in_use(moment) ? highest : *moment;
+    atomic_store_explicit(&used, at + 1, memory_order_release);
+    highest = (struct tm_snapshot_moment){0};
+    atomic_store_explicit(&highest_in_use, 0, memory_order_relaxed);
+}
+
 static void tick(void)
 {
     uint64_t now = coarse_now();
-    if (now < atomic_load_explicit(&next, memory_order_relaxed) ||
-        atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+    struct tm_snapshot_moment moment = moment_now(now);
+    bool due = now >= atomic_load_explicit(&next, memory_order_relaxed);
+    bool high = in_use(&moment) > atomic_load_explicit(&highest_in_use, memory_order_relaxed);
+    /* The flag is tried only where there is something to do: most calls are neither due nor a new
+     * height. */
+    if ((!due && !high) || atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         return;
     if (now >= atomic_load_explicit(&next, memory_order_relaxed)) {
-        if (atomic_load_explicit(&used, memory_order_relaxed) == TM_TIMELINE_MOMENTS)
-            merge_neighbours();
-        size_t at = atomic_load_explicit(&used, memory_order_relaxed);
-        moments[at] = moment_now(now);
-        atomic_store_explicit(&used, at + 1, memory_order_release);
+        store(&moment);
         atomic_store_explicit(&next, now + interval, memory_order_relaxed);
         watch_handler();
+    } else if (in_use(&moment) > in_use(&highest)) {
+        highest = moment;
+        atomic_store_explicit(&highest_in_use, in_use(&moment), memory_order_relaxed);
     }
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }

@@ -20,7 +20,7 @@ class Command(unittest.TestCase):
     def tearDown(self):
         for child in self.children:
             child.kill()
-            child.wait()
+            child.communicate()
         shutil.rmtree(self.directory)
 
     def start(self, *command, settings='', library=LIBRARY, **options):
@@ -82,8 +82,7 @@ class Command(unittest.TestCase):
         child = self.start_python('keep = [bytearray(3000) for _ in range(30000)]; del keep', settings=',retain=1G')
         text = self.tidemark('trim', child.pid)
         before, after = [float(word) for word in text.split() if word.replace('.', '').isdigit()][-2:]
-        self.assertGreater(before, 90)
-        self.assertLess(after, before / 2, text)
+        self.assertLess(after, before - 10, text)
 
     def test_bad_usage(self):
         for arguments in (['snapshot'], ['snapshot', 'abc'], ['snapshot', '12x'], ['snapshot', '-5'], ['snapshot', '0'],

@@ -18,15 +18,14 @@ static void *no_memory(void)
     return NULL;
 }
 
-/* A block of a pool. *zero (may be NULL): it is zero but for its first word. */
-static void *take_small(unsigned size_class, bool *zero)
+/* A block of a pool. *zero: it is zero but for its first word. */
+static inline void *take_small(unsigned size_class, bool *zero)
 {
     struct tm_heap *heap = tm_heap;
     struct tm_block *block = heap->bin[size_class];
     if (tm_likely(block != NULL)) {
         heap->bin[size_class] = block->next;
-        if (zero != NULL)
-            *zero = heap->bin_zero[size_class];
+        *zero = heap->bin_zero[size_class];
         return block;
     }
     block = tm_heap_refill(heap, size_class, zero);
@@ -35,8 +34,9 @@ static void *take_small(unsigned size_class, bool *zero)
 
 void *tm_malloc_slow(size_t size)
 {
+    bool zero;
     if (tm_likely(size <= TM_SMALL_MAX))
-        return take_small(tm_class_of(size), NULL);
+        return take_small(tm_class_of(size), &zero);
     if (size > PTRDIFF_MAX)
         return no_memory();
     void *span = tm_span_take(size, TM_PAGE, false);
@@ -76,7 +76,8 @@ void *tm_aligned(size_t alignment, size_t size)
         unsigned size_class = tm_class_of(size < alignment ? alignment : size);
         while (size_class < TM_CLASSES && tm_classes[size_class].block_size % alignment != 0)
             size_class++;
-        return take_small(size_class, NULL);
+        bool zero;
+        return take_small(size_class, &zero);
     }
     void *span = tm_span_take(size < TM_PAGE ? TM_PAGE : size, alignment, false);
     return span != NULL ? span : no_memory();
@@ -140,24 +141,26 @@ void *tm_realloc(void *ptr, size_t size)
     if (size > PTRDIFF_MAX)
         return no_memory();
     size_t usable = tm_usable_size(ptr);
-    /* In place while at least half of the block stays in use; a span gives its last pages back in
-     * place. */
-    if (size <= usable && size >= usable / 2 && (usable <= TM_SMALL_MAX || usable - size < TM_PAGE))
-        return ptr;
-    if (usable > TM_SMALL_MAX && size > TM_SMALL_MAX) {
+    bool shrinks = size <= usable;
+    bool span = usable > TM_SMALL_MAX;
+    if (span && (size > TM_SMALL_MAX || size >= usable / 2)) {
+        /* In place, or moved by the kernel; a shrinking one gives its last pages back. */
         void *resized = tm_span_resize(ptr, size);
         if (resized != NULL)
             return resized;
     }
+    /* A block stays while at least half of it is in use. */
+    if (shrinks && size >= usable / 2)
+        return ptr;
     void *moved = NULL;
     /* What outgrew its place will grow again: leave it room, which costs addresses only. */
-    if (size > usable && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2)
+    if (!shrinks && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2)
         moved = tm_malloc(size + size / 4);
     if (moved == NULL)
         moved = tm_malloc(size);
     if (moved == NULL)
-        return size <= usable ? ptr : NULL;
-    memcpy(moved, ptr, size < usable ? size : usable);
+        return shrinks ? ptr : NULL;
+    memcpy(moved, ptr, shrinks ? size : usable);
     tm_free(ptr);
     return moved;
 }

@@ -41,7 +41,7 @@ struct tm_chunk {
     struct tm_link index;             /* in the index of chunks with empty arenas */
     struct tm_chunk *next, *previous; /* all chunks */
     uint64_t empty;                   /* bit i: arena i is mapped, empty and not busy */
-    uint32_t arenas;                  /* how many are mapped, the one with this head included */
+    _Atomic uint32_t arenas;          /* how many are mapped, the one with this head included; read by anyone */
     uint8_t bucket;                   /* in the index, while index.next is set */
     bool all_empty;                   /* every arena but the head is empty */
     struct tm_arena arena[TM_CHUNK_ARENAS];
@@ -86,6 +86,14 @@ static inline unsigned tm_arena_number(const struct tm_arena *arena)
 static inline char *tm_arena_base(const struct tm_arena *arena)
 {
     return (char *)tm_chunk_of(arena) + (size_t)tm_arena_number(arena) * TM_ARENA;
+}
+
+/* As tm_in_chunk(), and not in the part of the chunk that is not mapped: something else may lie there. */
+static inline bool tm_in_arena(const void *address)
+{
+    return tm_in_chunk(address) &&
+           tm_arena_number(tm_arena_of(address)) <
+               atomic_load_explicit(&tm_chunk_of(address)->arenas, memory_order_relaxed);
 }
 
 /* Page number inside its arena. */

@@ -44,24 +44,38 @@ static struct tm_heap *heap_of_the_gone;
 
 static _Atomic uint32_t trim_calls;
 
+static uint32_t trims_called(void)
+{
+    return atomic_load_explicit(&trim_calls, memory_order_relaxed);
+}
+
 static struct tm_pool *pool_of_link(struct tm_link *link)
 {
     return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
 }
 
-/* A slow path begins and ends: in between the heap is not fit to be touched by a signal handler,
- * nor to be wound up in the child of a fork. */
+/* Stores before it are seen by the child of a fork when those after it are. */
+static void order_stores(void)
+{
+#if defined(__aarch64__)
+    __asm__ volatile("dmb ishst" ::: "memory");
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/* A slow path begins and ends: in between the heap is not fit to be wound up in the child of a fork. */
 static bool begin(struct tm_heap *heap)
 {
     bool before = heap->busy;
     heap->busy = true;
-    atomic_thread_fence(memory_order_release);
+    order_stores();
     return before;
 }
 
 static void end(struct tm_heap *heap, bool before)
 {
-    atomic_thread_fence(memory_order_release);
+    order_stores();
     heap->busy = before;
 }
 
@@ -99,7 +113,7 @@ static struct tm_heap *new_heap(void)
         heap = cut_heap();
     if (heap != NULL) {
         heap->in_use = true;
-        heap->trim_seen = atomic_load_explicit(&trim_calls, memory_order_relaxed);
+        heap->trim_seen = trims_called();
         atomic_fetch_add_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
     }
     tm_unlock(&register_lock);
@@ -236,7 +250,7 @@ static void settle(struct tm_heap *heap)
     if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() &&
         !tm_os_purge_refused())
         tm_heap_purge(heap);
-    uint32_t calls = atomic_load_explicit(&trim_calls, memory_order_relaxed);
+    uint32_t calls = trims_called();
     if (tm_unlikely(calls != heap->trim_seen)) {
         heap->trim_seen = calls;
         tm_heap_purge(heap);
@@ -332,19 +346,21 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
     }
 }
 
+/* Puts a list into the bin but for its first block, which is the caller's. */
+static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class, struct tm_block *list, bool zero)
+{
+    heap->bin[size_class] = list->next;
+    heap->bin_zero[size_class] = zero;
+    return list;
+}
+
 static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
     bool before = begin(heap);
-    bool bin_zero;
-    struct tm_block *block = fill_bin(heap, size_class, &bin_zero);
-    if (block != NULL) {
-        heap->bin[size_class] = block->next;
-        heap->bin_zero[size_class] = bin_zero;
-        if (zero != NULL)
-            *zero = bin_zero;
-    }
-    if (tm_unlikely(heap->trim_seen != atomic_load_explicit(&trim_calls, memory_order_relaxed)))
-        settle(heap);
+    struct tm_block *block = fill_bin(heap, size_class, zero);
+    if (block != NULL)
+        put_into_bin(heap, size_class, block, *zero);
+    settle(heap);
     end(heap, before);
     return block;
 }
@@ -362,21 +378,16 @@ static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
         if (block != NULL)
             heap_of_the_gone->bin[size_class] = block->next;
         else
-            block = refill(heap_of_the_gone, size_class, NULL);
+            block = refill(heap_of_the_gone, size_class, zero);
     }
-    if (zero != NULL)
-        *zero = false;
+    *zero = false;
     tm_unlock(&gone_lock);
     return block;
 }
 
-struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero)
+static struct tm_block *first_refill(unsigned size_class, bool *zero)
 {
-    if (tm_likely(heap->id != 0))
-        return refill(heap, size_class, zero);
-    if (heap == &tm_heap_gone)
-        return refill_for_the_gone(size_class, zero);
-    heap = new_heap();
+    struct tm_heap *heap = new_heap();
     if (heap == NULL)
         return NULL;
     tm_heap = heap;
@@ -386,6 +397,22 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
     if (tm_on_thread_heap != NULL)
         tm_on_thread_heap();
     return block;
+}
+
+struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero)
+{
+    /* The usual case, short: what was freed since the last refill. */
+    struct tm_pool *pool = heap->current[size_class];
+    if (tm_likely(pool != NULL && pool->free != NULL && heap->trim_seen == trims_called())) {
+        bool before = begin(heap);
+        *zero = false;
+        struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
+        end(heap, before);
+        return block;
+    }
+    if (tm_likely(heap->id != 0))
+        return refill(heap, size_class, zero);
+    return heap == &tm_heap_gone ? refill_for_the_gone(size_class, zero) : first_refill(size_class, zero);
 }
 
 /* ---- a pool drains ---- */
@@ -398,12 +425,6 @@ void tm_heap_attention(struct tm_pool *pool)
     if (in_use != 0) {
         note_free_pages(heap, pool, tm_pool_look(pool));
         tm_pool_attend(pool, in_use, tm_classes[pool->size_class].step);
-    } else if (heap->current[pool->size_class] == pool) {
-        /* Kept for the next request; its pages count as free. */
-        forget_free_pages(heap, pool);
-        pool->free_pages =
-            (uint8_t)(tm_pool_pages(pool) - (unsigned)__builtin_popcount(pool->clean));
-        note_free_pages(heap, pool, pool->free_pages);
     } else {
         leave_lists(heap, pool);
         tm_pool_give(pool);

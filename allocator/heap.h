@@ -17,7 +17,7 @@ struct tm_heap {
     uint32_t id;                /* from 1; stays with the struct when another thread gets it;
                                    0: one of the two empty heaps */
     uint32_t trim_seen;         /* the last call for a trim that this heap answered */
-    bool busy;                  /* inside a slow path: a signal handler must keep off */
+    bool busy;                  /* inside a slow path; read in the child of a fork */
     bool in_use;                /* belongs to a running thread; guarded by the register's lock */
     struct tm_heap *next;       /* all heaps ever made; constant once set */
     struct tm_heap *next_spare; /* heaps without a thread; guarded by the register's lock */

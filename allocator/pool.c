@@ -72,27 +72,26 @@ void tm_pool_give(struct tm_pool *pool)
     tm_arena_give_pool(base, pages, dirty);
 }
 
-void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees)
-{
-    pool->floor = (uint16_t)(in_use > frees ? in_use - frees : 0);
-    pool->until = (uint16_t)(in_use - pool->floor);
-}
-
-/* Changes how many blocks are in use, and leaves until as near to its end as it was where it can.
- */
+/* Changes how many blocks are in use, and leaves until as it is where it can. */
 static void less_in_use(struct tm_pool *pool, uint32_t blocks)
 {
     uint32_t in_use = tm_pool_in_use(pool) - blocks;
-    tm_pool_attend(pool, in_use, pool->floor == 0 ? in_use : pool->until);
+    if (tm_pool_attended(pool))
+        tm_pool_attend(pool, in_use, pool->until);
+    else
+        tm_pool_attend_never(pool, in_use);
 }
 
 uint32_t tm_pool_collect(struct tm_pool *pool)
 {
+    /* Not only when there are blocks: what it says of blocks in use is over, too, once the pool is owned. */
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_relaxed);
-    if (tm_remote_count(remote) == 0)
+    if (remote == TM_REMOTE_OWNED)
         return 0;
     remote = atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
     uint32_t count = tm_remote_count(remote);
+    if (count == 0)
+        return 0;
     struct tm_block *list = tm_remote_first(pool, remote);
     less_in_use(pool, count);
     if (pool->free == NULL) {
@@ -133,11 +132,11 @@ struct tm_block *tm_pool_take_free(struct tm_pool *pool)
 {
     struct tm_block *list = pool->free;
     pool->free = NULL;
-    if (tm_unlikely(pool->clean != 0))
+    /* A fresh page is carved together with what reaches into the next one; a purged one need not be. */
+    if (tm_unlikely((pool->purged & pool->clean) != 0))
         soil_overlapped_pages(pool);
     forget_counts(pool);
-    pool->free_pages = 0;
-    tm_pool_attend(pool, pool->carved, pool->carved);
+    tm_pool_attend_never(pool, pool->carved);
     return list;
 }
 
@@ -160,7 +159,7 @@ struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
     }
     pool->uncarved &= (uint16_t) ~(1u << page);
     pool->carved = (uint16_t)(pool->carved + (end - first));
-    tm_pool_attend(pool, tm_pool_in_use(pool) + (end - first), UINT32_MAX);
+    tm_pool_attend_never(pool, tm_pool_in_use(pool) + (end - first));
     struct tm_block *list = (struct tm_block *)(base + (size_t)first * size);
     struct tm_block *block = list;
     for (uint32_t i = first + 1; i < end; i++) {
@@ -226,7 +225,7 @@ unsigned tm_pool_look(struct tm_pool *pool)
                 found += blocks == blocks_when_free(pool, page);
         }
     }
-    pool->looked = pool->free == NULL ? 0 : (uint16_t)(((char *)pool->free - base) / 16 + 1);
+    pool->looked = (uint16_t)(pool->free == NULL ? 0 : ((char *)pool->free - base) / 16 + 1);
     pool->free_pages = (uint8_t)(pool->free_pages + found);
     return found;
 }
@@ -267,7 +266,6 @@ unsigned tm_pool_purge(struct tm_pool *pool)
     }
     uint16_t going = (uint16_t)(wholly_free_pages(pool, free_blocks) & ~pool->clean);
     forget_counts(pool);
-    pool->free_pages = 0;
     if (going == 0)
         return 0;
     /* Unlink the blocks that start in a page that goes: their links go with it. */
@@ -284,16 +282,16 @@ unsigned tm_pool_purge(struct tm_pool *pool)
     }
     *tail = NULL;
     pool->carved = (uint16_t)(pool->carved - unlinked);
-    pool->uncarved |= going & class->starts;
+    pool->uncarved = (uint16_t)(pool->uncarved | (going & class->starts));
     unsigned went = 0;
     for (uint32_t rest = going; rest != 0;) {
         unsigned first = (unsigned)__builtin_ctz(rest);
         unsigned count = (unsigned)__builtin_ctz(~(rest >> first));
         uint16_t run = mask16(first, first + count - 1);
         if (tm_os_purge(base + first * TM_PAGE, count * TM_PAGE)) {
-            pool->clean |= run;
-            count_purged(__builtin_popcount(run & ~pool->purged));
-            pool->purged |= run;
+            count_purged(__builtin_popcount(run & (unsigned)~pool->purged));
+            pool->clean = (uint16_t)(pool->clean | run);
+            pool->purged = (uint16_t)(pool->purged | run);
             went += count;
         }
         rest &= ~(uint32_t)run;

@@ -100,7 +100,7 @@ static inline unsigned tm_pool_pages(const struct tm_pool *pool)
 
 static inline uint32_t tm_pool_in_use(const struct tm_pool *pool)
 {
-    return (uint32_t)pool->until + pool->floor;
+    return (uint16_t)(pool->until + pool->floor);
 }
 
 /* ---- the remote word ----
@@ -152,7 +152,23 @@ void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list);
 unsigned tm_pool_look(struct tm_pool *pool);
 /* Purges every page of which all blocks are free. Returns how many went. */
 unsigned tm_pool_purge(struct tm_pool *pool);
-/* Sets when tm_heap_attention() is to be called next: after `frees`, or when nothing is in use. */
-void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees);
+/* Sets when tm_heap_attention() is to be called next: after so many frees, or when nothing is in use. */
+static inline void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees)
+{
+    pool->floor = (uint16_t)(in_use > frees ? in_use - frees : 0);
+    pool->until = (uint16_t)(in_use - pool->floor);
+}
+
+/* Never: for the pool that feeds a bin, which drains and fills all the time. */
+static inline void tm_pool_attend_never(struct tm_pool *pool, uint32_t in_use)
+{
+    pool->floor = UINT16_MAX;
+    pool->until = (uint16_t)(in_use + 1);
+}
+
+static inline bool tm_pool_attended(const struct tm_pool *pool)
+{
+    return pool->floor != UINT16_MAX;
+}
 
 #endif

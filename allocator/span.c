@@ -53,7 +53,7 @@ void *tm_span_take(size_t size, size_t alignment, bool zero)
 
 size_t tm_span_bytes(const void *address)
 {
-    if (!tm_in_chunk(address))
+    if (!tm_in_arena(address))
         return tm_large_bytes(address);
     size_t pages = tm_arena_run_pages(address);
     return (pages != 0 ? pages : tm_arena_span_pages(address)) * TM_PAGE;
@@ -61,7 +61,7 @@ size_t tm_span_bytes(const void *address)
 
 bool tm_span_give(void *address)
 {
-    if (!tm_in_chunk(address))
+    if (!tm_in_arena(address))
         return tm_large_give(address);
     if (tm_arena_run_pages(address) != 0)
         tm_arena_give_run(address);
@@ -74,7 +74,7 @@ bool tm_span_give(void *address)
 
 void *tm_span_resize(void *address, size_t size)
 {
-    if (!tm_in_chunk(address))
+    if (!tm_in_arena(address))
         return size > TM_SPAN_MAX / 2 ? tm_large_resize(address, size) : NULL;
     size_t pages = pages_for(size);
     uint64_t dirty[TM_SPAN_ARENAS];
@@ -82,7 +82,6 @@ void *tm_span_resize(void *address, size_t size)
     if (tm_arena_run_pages(address) != 0)
         fits = pages <= TM_ARENA_PAGES && tm_arena_resize_run(address, (unsigned)pages, dirty);
     else if (tm_arena_span_pages(address) != 0)
-        fits = pages > TM_ARENA_PAGES && pages <= TM_SPAN_MAX / TM_PAGE &&
-               tm_arena_resize_span(address, pages, dirty);
+        fits = pages <= TM_SPAN_MAX / TM_PAGE && tm_arena_resize_span(address, pages, dirty);
     return fits ? address : NULL;
 }

@@ -14,7 +14,7 @@ void *tm_span_take(size_t size, size_t alignment, bool zero);
 size_t tm_span_bytes(const void *address);
 /* False: no span starts there. */
 bool tm_span_give(void *address);
-/* The same span with room for `size` (> TM_SMALL_MAX): in place, or (a mapping) moved by the kernel
+/* The same span with room for `size` (> 0): in place, or (a mapping) moved by the kernel
  * without a copy. NULL: it cannot be had so; the old one stands. */
 void *tm_span_resize(void *address, size_t size);
 

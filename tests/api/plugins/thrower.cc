@@ -35,13 +35,13 @@ extern "C" int plugin_catches()
         return 1;
     delete block;
     try {
-        delete[] static_cast<char *>(::operator new(too_much));
+        ::operator delete(::operator new(too_much));
         return 2;
     } catch (const std::bad_alloc &) {
     }
     std::set_new_handler(handler);
     try {
-        delete[] static_cast<char *>(::operator new[](too_much));
+        ::operator delete[](::operator new[](too_much));
         return 3;
     } catch (const std::bad_alloc &) {
     }

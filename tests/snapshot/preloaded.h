@@ -34,11 +34,16 @@ static inline void sleep_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-static inline uint64_t now_ms(void)
+static inline uint64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t now_ms(void)
+{
+    return now_ns() / 1000000;
 }
 
 /* The library's status in this very process; the test stops if the library is not there. */

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -173,9 +174,11 @@ static void no_thread(const char *directory)
 /* The same from a signal stack of the least size: the writer runs on a stack of its own. */
 static void no_thread_on_small_stack(const char *directory)
 {
-    static char memory[8192];
-    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
-    memset(memory, 0x5a, sizeof memory);
+    /* What the kernel's own frame needs, and 512 bytes; below it nothing is mapped. */
+    size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 512;
+    char *memory = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && mprotect(memory, 32768, PROT_NONE) == 0 && size < 32768);
+    stack_t stack = {.ss_sp = memory + 32768, .ss_size = size};
     CHECK(sigaltstack(&stack, NULL) == 0);
     refuse_clone(0, 0);
     expect_whole(directory, TM_SNAPSHOT_IN_PROCESS | TM_SNAPSHOT_NO_HEAP);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -36,6 +37,39 @@ static void expansion(void **state)
     pattern[1] = 'x';
     assert_int_equal(tm_out_expand(path, pattern, 1, 1, "twelve-bytes"), ENAMETOOLONG);
     assert_true(strlen(path) < sizeof path);
+}
+
+/* Somebody else makes a file of the final name while the snapshot is written. */
+static void never_over_another(void **state)
+{
+    char directory[] = "/tmp/tidemark-test-XXXXXX";
+    char theirs[600], ours[600], text[16] = {0};
+    static struct tm_record_settings settings;
+    static struct tm_outcome outcome;
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(settings.out, sizeof settings.out, "%s/%%p.%%n", directory);
+    snprintf(theirs, sizeof theirs, "%s/42.1", directory);
+    snprintf(ours, sizeof ours, "%s/42.2", directory);
+    struct tm_job job = {.settings = &settings, .pid = 42, .number = 1, .outcome = &outcome};
+    int fd = tm_out_open(&job, "prog");
+    assert_true(fd >= 0);
+    assert_string_equal(outcome.path, theirs);
+    assert_int_equal(write(fd, "ours", 4), 4);
+    close(fd);
+    int other = open(theirs, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_int_equal(write(other, "theirs", 6), 6);
+    close(other);
+    assert_int_equal(tm_out_commit(&job, "prog"), 0);
+    assert_string_equal(outcome.path, ours);
+    assert_int_equal(outcome.number, 2);
+    other = open(theirs, O_RDONLY);
+    assert_int_equal(read(other, text, sizeof text - 1), 6);
+    assert_string_equal(text, "theirs");
+    close(other);
+    assert_int_equal(unlink(theirs), 0);
+    assert_int_equal(unlink(ours), 0);
+    assert_int_equal(rmdir(directory), 0); /* the temporary name is gone */
 }
 
 static void frame(void **state)
@@ -80,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expansion),
+        cmocka_unit_test(never_over_another),
         cmocka_unit_test(frame),
         cmocka_unit_test(first_error_counts),
     };

@@ -10,8 +10,7 @@
 
 #include "allocator/census.h"
 #include "allocator/tidemark_alloc.h"
-
-#define EXPORT __attribute__((visibility("default")))
+#include "preload/export.h"
 
 struct mallinfo __libc_mallinfo(void);
 int __libc_mallopt(int parameter, int value);
@@ -49,7 +48,7 @@ EXPORT struct mallinfo mallinfo(void)
     return info;
 }
 
-EXPORT __attribute__((alias("mallinfo"), copy(mallinfo))) struct mallinfo __libc_mallinfo(void);
+EXPORT __attribute__((alias("mallinfo"))) struct mallinfo __libc_mallinfo(void);
 
 /* Accepts every parameter and changes nothing: glibc's tunables have no counterpart here. */
 EXPORT int mallopt(int parameter, int value)
@@ -58,7 +57,7 @@ EXPORT int mallopt(int parameter, int value)
     return 1;
 }
 
-EXPORT __attribute__((alias("mallopt"), copy(mallopt))) int __libc_mallopt(int parameter,
+ALIAS_OF(mallopt) int __libc_mallopt(int parameter,
                                                                            int value);
 
 EXPORT int malloc_trim(size_t pad)

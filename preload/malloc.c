@@ -11,9 +11,7 @@
 
 #include "allocator/fast.h"
 #include "allocator/tidemark_alloc.h"
-
-#define EXPORT         __attribute__((visibility("default")))
-#define ALIAS_OF(name) EXPORT __attribute__((alias(#name), copy(name)))
+#include "preload/export.h"
 
 /* Not declared by glibc 2.36. */
 void cfree(void *ptr);

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-enum { THREADS = 8, SIGNALS = 1000, CHILDREN_KEPT = 65536 };
+enum { THREADS = 8, SIGNALS = 1000, WRITTEN_LEAST = 10, CHILDREN_KEPT = 65536 };
 
 static atomic_bool stop;
 static atomic_uint forked;
@@ -88,7 +88,9 @@ static void storm(const char *directory)
     CHECK(status->handler == 1);
     for (uintptr_t i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
-    for (unsigned i = 0; i < SIGNALS; i++) {
+    /* On a busy machine most of the thousand merge: then it goes on until some have not. */
+    for (unsigned i = 0; i < SIGNALS || (status->written < WRITTEN_LEAST && i < 100 * SIGNALS);
+         i++) {
         CHECK(kill(getpid(), SIGUSR2) == 0);
         if (i % 16 == 0)
             sleep_ms(1);
@@ -101,7 +103,7 @@ static void storm(const char *directory)
     printf("requested %u merged %u written %u failed %u; %u children\n", status->requested,
            status->merged, status->written, status->failed, forked);
     CHECK(status->failed == 0);
-    CHECK(status->written >= 10);
+    CHECK(status->written >= WRITTEN_LEAST);
     CHECK(status->requested >= status->written);
     count_files(directory, &whole, &other);
     CHECK(whole == status->written);

@@ -22,7 +22,8 @@
 
 static const double SAMPLING_SHARE = 0.02; /* of one CPU */
 static const double END_GRACE = 2.0;       /* seconds between SIGTERM and SIGKILL */
-static const double LINGER = 0.2; /* seconds that processes may outlive the command unremarked */
+static const double LINGER = 0.2;   /* seconds that processes may outlive the command unremarked */
+static const double LOADING = 0.05; /* seconds that the loader may need */
 static const double LOOK_AGAIN =
     0.1; /* seconds between looks for the library where it was not seen */
 
@@ -171,7 +172,7 @@ static bool is_allocator(const char *file)
 }
 
 /* Was the library mapped by the process, and did the process bring an allocator of its own? */
-static void look_at_mappings(struct watch *watch, pid_t pid)
+static void look_at_mappings(struct watch *watch, pid_t pid, double seconds)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
@@ -196,8 +197,10 @@ static void look_at_mappings(struct watch *watch, pid_t pid)
     }
     free(line);
     fclose(maps);
-    if (any)
-        watch->run->loaded = found ? TM_LOADED_YES : TM_LOADED_NO;
+    if (found)
+        watch->run->loaded = TM_LOADED_YES;
+    else if (any && seconds >= LOADING)
+        watch->run->loaded = TM_LOADED_NO;
 }
 
 /* The verdict that counts is the one near the peak; where the library is missing, a later look may
@@ -211,7 +214,7 @@ static void look(struct watch *watch, const struct tm_tree_sample *sample, doubl
         return;
     watch->looked = seconds;
     watch->looked_at = sample->bytes;
-    look_at_mappings(watch, sample->biggest);
+    look_at_mappings(watch, sample->biggest, seconds);
 }
 
 static void take_sample(struct watch *watch)

@@ -38,8 +38,8 @@ class Command(unittest.TestCase):
         self.assertEqual(child.stdout.readline(), 'ready\n')
         return child
 
-    def start_sleep(self, settings='', library=LIBRARY):
-        child = self.start('sleep', '1000', settings=settings, library=library)
+    def start_sleep(self, settings='', library=LIBRARY, **options):
+        child = self.start('sleep', '1000', settings=settings, library=library, **options)
         deadline = time.monotonic() + 10
         while not self.is_up(child, library):
             self.assertLess(time.monotonic(), deadline)
@@ -130,8 +130,7 @@ class Command(unittest.TestCase):
         self.assertIsNone(child.poll())
 
     def test_ignored_from_the_start(self):
-        child = self.start('sleep', '1000', preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN))
-        time.sleep(0.3)
+        child = self.start_sleep(preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN))
         self.tidemark('snapshot', child.pid, expect=1)
 
     def test_signal_blocked(self):
@@ -156,8 +155,7 @@ class Command(unittest.TestCase):
         self.assertIn(self.directory, message)
 
     def test_relative_out_is_made_absolute(self):
-        child = self.start('sleep', '1000', settings=',out=rel.%n', cwd=self.directory)
-        time.sleep(0.3)
+        child = self.start_sleep(settings=',out=rel.%n', cwd=self.directory)
         self.assertEqual(self.tidemark('snapshot', child.pid).strip(), f'{self.directory}/rel.1')
 
     @unittest.skipUnless(os.geteuid() == 0, 'needs root')

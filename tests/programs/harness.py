@@ -1,7 +1,8 @@
 """One run of a real program in a directory of its own, with or without a library preloaded.
 
-A Run starts commands, watches which executables really had the library mapped (/proc/PID/maps of every process that carries
-the run's token in its environment), enforces time limits, and leaves no process and no file behind.
+A Run starts commands, watches which executables really had the library mapped (/proc/PID/maps of every process of its
+own), enforces time limits, and leaves no process and no file behind. A process is its own if it carries the run's
+token in its environment, or belongs to a session that the run started (some servers write over their environment).
 """
 
 import os
@@ -63,6 +64,8 @@ class Run:
         self.loaded = set()  # names of executables seen with the library mapped
         self.ours = {}  # pid -> start time, of processes that carry the token
         self.foreign = set()
+        self.sessions = set()
+        self.started = self._stat(os.getpid())[2]
         self.stopping = threading.Event()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -89,15 +92,16 @@ class Run:
     # Watching.
 
     @staticmethod
-    def _start_time(pid):
+    def _stat(pid):
+        """State, session and start time of a process."""
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[19]
+            fields = file.read().rsplit(")", 1)[1].split()
+        return fields[0], int(fields[3]), int(fields[19])
 
     def _alive(self, pid):
         try:
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                fields = file.read().rsplit(")", 1)[1].split()
-            return fields[0] != "Z" and fields[19] == self.ours[pid]
+            state, _, started = self._stat(pid)
+            return state != "Z" and started == self.ours[pid]
         except (OSError, IndexError):
             return False
 
@@ -111,11 +115,14 @@ class Run:
             if pid in self.ours or pid in self.foreign or pid == os.getpid():
                 continue
             try:
-                with open(f"/proc/{pid}/environ", "rb") as file:
-                    mine = self.token.encode() in file.read().split(b"\0")
+                _, session, started = self._stat(pid)
+                mine = session in self.sessions
+                if not mine:
+                    with open(f"/proc/{pid}/environ", "rb") as file:
+                        mine = self.token.encode() in file.read().split(b"\0")
                 if mine:
-                    self.ours[pid] = self._start_time(pid)
-                elif self._start_time(pid) < self._start_time(os.getpid()):
+                    self.ours[pid] = started
+                elif started < self.started:
                     self.foreign.add(pid)  # a younger one may still be before its exec
             except (OSError, IndexError):
                 pass
@@ -163,7 +170,9 @@ class Run:
             options.update(user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("cwd", self.directory)
-        return subprocess.Popen(arguments, env=env, start_new_session=True, **options)
+        process = subprocess.Popen(arguments, env=env, start_new_session=True, **options)
+        self.sessions.add(process.pid)
+        return process
 
     def run(self, arguments, text=None, check=True, **options):
         """Runs to the end and returns what it wrote to stdout, as text; a failure carries its last words."""

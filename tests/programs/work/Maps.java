@@ -39,8 +39,9 @@ public class Maps {
         for (var result : results)
             System.out.println(result.get());
         pool.shutdown();
-        System.out.println(IntStream.range(0, 100000).boxed().collect(Collectors.groupingBy((Integer i) -> i % 13,
-            TreeMap::new, Collectors.counting())));
+        TreeMap<Integer, Long> rests = IntStream.range(0, 100000).boxed().collect(
+            Collectors.groupingBy(i -> i % 13, TreeMap::new, Collectors.counting()));
+        System.out.println(rests);
         Process child = new ProcessBuilder("echo", "from a child").start();
         System.out.println(new String(child.getInputStream().readAllBytes()).trim() + " " + child.waitFor());
         System.out.println("done");

@@ -53,7 +53,7 @@ def no_core():
 
 def run_case(program, case, library, plugins, limit):
     """(verdict, words, seconds); verdict: passed, failed, skipped"""
-    environment = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "TIDEMARK")}
+    environment = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "LD_LIBRARY_PATH", "TIDEMARK", "MALLOC_PERTURB_")}
     environment.update(TIDEMARK_API_LIBRARY=library, TIDEMARK_API_PLUGINS=plugins, LC_ALL="C")
     if library:
         environment["LD_PRELOAD"] = library
@@ -126,7 +126,7 @@ def main():
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for allocator in options.allocators.split(","):
-            library = options.lib if allocator == "tidemark" else KNOWN.get(allocator)
+            library = options.lib and os.path.abspath(options.lib) if allocator == "tidemark" else KNOWN.get(allocator)
             if library is None:
                 sys.exit(f"{allocator}: not known, or --lib is missing")
             if library and not os.path.exists(library):

@@ -107,7 +107,7 @@ def cxx_compiler(name, inner):
         compiler = tool(name)
         with open(work("templates.cc"), encoding="utf-8") as file:
             run.write("templates.cc", file.read())
-        run.run([compiler, "-O2", "-c", "templates.cc", "-o", "templates.o"])
+        run.run([compiler, "-std=c++17", "-O2", "-c", "templates.cc", "-o", "templates.o"])
         result = digest(run.path("templates.o"))
         run.run([compiler, "templates.o", "-o", "templates", "-pthread"])
         out = run.run([run.path("templates")])

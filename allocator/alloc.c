@@ -189,30 +189,3 @@ void tm_thread_exit(void)
 {
     tm_heap_thread_exit();
 }
-
-/* The order: threads without a heap, register, shared lists by class, mappings, arenas. */
-void tm_fork_prepare(void)
-{
-    tm_heap_lock_all();
-    tm_lock(&tm_large_lock);
-    tm_lock(&tm_arena_lock);
-    tm_lock_all_taken();
-}
-
-void tm_fork_parent(void)
-{
-    tm_lock_all_over();
-    tm_unlock(&tm_arena_lock);
-    tm_unlock(&tm_large_lock);
-    tm_heap_unlock_all();
-}
-
-void tm_fork_child(void)
-{
-    tm_lock_all_over();
-    tm_lock_reset(&tm_arena_lock);
-    tm_lock_reset(&tm_large_lock);
-    tm_heap_reset_locks();
-    tm_cache_fork_child();
-    tm_heap_fork_child();
-}

@@ -25,7 +25,8 @@ void tm_cache_settle(void);
 /* Purges everything. True if pages went. */
 bool tm_cache_empty(void);
 
-/* In the child of a fork: whoever was purging is not there. */
+/* In the child of a fork: whoever was purging is not there. What he had taken out counts as cached
+ * again. */
 void tm_cache_fork_child(void);
 
 /* Bytes in use, for the budget and the census: relaxed, changed by arena.c and large.c. */

@@ -41,9 +41,10 @@ struct tm_chunk {
     struct tm_link index;             /* in the index of chunks with empty arenas */
     struct tm_chunk *next, *previous; /* all chunks */
     uint64_t empty;                   /* bit i: arena i is mapped, empty and not busy */
-    _Atomic uint32_t arenas;          /* how many are mapped, the one with this head included; read by anyone */
-    uint8_t bucket;                   /* in the index, while index.next is set */
-    bool all_empty;                   /* every arena but the head is empty */
+    _Atomic uint32_t
+        arenas;     /* how many are mapped, the one with this head included; read by anyone */
+    uint8_t bucket; /* in the index, while index.next is set */
+    bool all_empty; /* every arena but the head is empty */
     struct tm_arena arena[TM_CHUNK_ARENAS];
     /* One descriptor for each slot; what is in it is pool.h's business. Zero: no pool. */
     _Alignas(64 * 1024) char descriptors[TM_CHUNK_SLOTS][TM_POOL_DESCRIPTOR];
@@ -88,7 +89,8 @@ static inline char *tm_arena_base(const struct tm_arena *arena)
     return (char *)tm_chunk_of(arena) + (size_t)tm_arena_number(arena) * TM_ARENA;
 }
 
-/* As tm_in_chunk(), and not in the part of the chunk that is not mapped: something else may lie there. */
+/* As tm_in_chunk(), and not in the part of the chunk that is not mapped: something else may lie
+ * there. */
 static inline bool tm_in_arena(const void *address)
 {
     return tm_in_chunk(address) &&

@@ -54,29 +54,20 @@ static struct tm_pool *pool_of_link(struct tm_link *link)
     return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
 }
 
-/* Stores before it are seen by the child of a fork when those after it are. */
-static void order_stores(void)
-{
-#if defined(__aarch64__)
-    __asm__ volatile("dmb ishst" ::: "memory");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
-/* A slow path begins and ends: in between the heap is not fit to be wound up in the child of a fork. */
+/* A slow path begins and ends. In between nobody forks; see gate.h. What runs nested in one passes.
+ */
 static bool begin(struct tm_heap *heap)
 {
-    bool before = heap->busy;
-    heap->busy = true;
-    order_stores();
-    return before;
+    bool nested = atomic_load_explicit(&heap->busy, memory_order_relaxed);
+    if (!nested)
+        tm_gate_pass(&heap->busy);
+    return nested;
 }
 
-static void end(struct tm_heap *heap, bool before)
+static void end(struct tm_heap *heap, bool nested)
 {
-    order_stores();
-    heap->busy = before;
+    if (!nested)
+        tm_gate_leave(&heap->busy);
 }
 
 /* ---- heaps ---- */
@@ -347,7 +338,8 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
 }
 
 /* Puts a list into the bin but for its first block, which is the caller's. */
-static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class, struct tm_block *list, bool zero)
+static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
+                                     struct tm_block *list, bool zero)
 {
     heap->bin[size_class] = list->next;
     heap->bin_zero[size_class] = zero;
@@ -356,12 +348,12 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class, 
 
 static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
-    bool before = begin(heap);
+    bool nested = begin(heap);
     struct tm_block *block = fill_bin(heap, size_class, zero);
     if (block != NULL)
         put_into_bin(heap, size_class, block, *zero);
     settle(heap);
-    end(heap, before);
+    end(heap, nested);
     return block;
 }
 
@@ -370,8 +362,12 @@ static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *
 static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
 {
     tm_lock(&gone_lock);
-    if (heap_of_the_gone == NULL)
+    if (heap_of_the_gone == NULL) {
         heap_of_the_gone = new_heap();
+        /* Busy for ever: it does not wait at the gate, where gone_lock serves. */
+        if (heap_of_the_gone != NULL)
+            atomic_store_explicit(&heap_of_the_gone->busy, true, memory_order_relaxed);
+    }
     struct tm_block *block = NULL;
     if (heap_of_the_gone != NULL) {
         block = heap_of_the_gone->bin[size_class];
@@ -404,15 +400,16 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
     /* The usual case, short: what was freed since the last refill. */
     struct tm_pool *pool = heap->current[size_class];
     if (tm_likely(pool != NULL && pool->free != NULL && heap->trim_seen == trims_called())) {
-        bool before = begin(heap);
+        bool nested = begin(heap);
         *zero = false;
         struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
-        end(heap, before);
+        end(heap, nested);
         return block;
     }
     if (tm_likely(heap->id != 0))
         return refill(heap, size_class, zero);
-    return heap == &tm_heap_gone ? refill_for_the_gone(size_class, zero) : first_refill(size_class, zero);
+    return heap == &tm_heap_gone ? refill_for_the_gone(size_class, zero)
+                                 : first_refill(size_class, zero);
 }
 
 /* ---- a pool drains ---- */
@@ -420,7 +417,7 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
 void tm_heap_attention(struct tm_pool *pool)
 {
     struct tm_heap *heap = tm_heap;
-    bool before = begin(heap);
+    bool nested = begin(heap);
     uint32_t in_use = pool->floor;
     if (in_use != 0) {
         note_free_pages(heap, pool, tm_pool_look(pool));
@@ -430,7 +427,7 @@ void tm_heap_attention(struct tm_pool *pool)
         tm_pool_give(pool);
     }
     settle(heap);
-    end(heap, before);
+    end(heap, nested);
 }
 
 /* ---- a block comes back from another thread, or to a pool that nobody owns ---- */
@@ -461,9 +458,8 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
     }
 }
 
-void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block)
+static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
-    struct tm_heap *heap = tm_heap;
     bool home = is_home(heap, pool);
     uint32_t worth_sharing = tm_classes[pool->size_class].capacity / 4u + 1;
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
@@ -471,20 +467,28 @@ void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block)
     do {
         block->next = tm_remote_first(pool, remote);
         next = tm_remote_push(pool, remote, block);
-        /* `listed` may be out of date: the pool is then listed at a later free. */
         if ((remote & TM_REMOTE_OWNED) == 0 &&
             (home || tm_remote_count(next) == tm_remote_in_use(next) ||
              tm_remote_count(next) == worth_sharing))
             next |= TM_REMOTE_OWNED;
     } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next,
                                                     memory_order_acq_rel, memory_order_acquire));
-    if (((remote ^ next) & TM_REMOTE_OWNED) != 0) {
-        /* Not on the empty heaps: many threads share them. */
-        bool real = heap->id != 0;
-        bool before = real && begin(heap);
+    if (((remote ^ next) & TM_REMOTE_OWNED) != 0)
         receive(heap, pool);
-        if (real)
-            end(heap, before);
+}
+
+void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block)
+{
+    struct tm_heap *heap = tm_heap;
+    if (tm_likely(heap->id != 0)) {
+        bool nested = begin(heap);
+        push_remote(heap, pool, block);
+        end(heap, nested);
+    } else {
+        /* The empty heaps have no gate of their own: the lock is what a forking thread takes. */
+        tm_lock(&gone_lock);
+        push_remote(heap, pool, block);
+        tm_unlock(&gone_lock);
     }
 }
 
@@ -530,7 +534,7 @@ bool tm_heap_purge(struct tm_heap *heap)
 {
     if (heap->id == 0)
         return false;
-    bool before = begin(heap);
+    bool nested = begin(heap);
     unsigned went = 0;
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
         empty_bin(heap, size_class);
@@ -538,7 +542,7 @@ bool tm_heap_purge(struct tm_heap *heap)
             went += purge_pool(heap, heap->current[size_class]);
         went += purge_holed(heap, size_class);
     }
-    end(heap, before);
+    end(heap, nested);
     return went != 0;
 }
 
@@ -563,29 +567,26 @@ static void abandon(struct tm_heap *heap, struct tm_pool *pool)
     share(pool);
 }
 
-static void wind_up(struct tm_heap *heap)
+void tm_heap_thread_exit(void)
 {
+    struct tm_heap *heap = tm_heap;
+    if (heap->id == 0)
+        return;
+    bool nested = begin(heap);
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
         empty_bin(heap, size_class);
-        struct tm_pool *pool = heap->current[size_class];
+        if (heap->current[size_class] != NULL)
+            abandon(heap, heap->current[size_class]);
         heap->current[size_class] = NULL;
-        if (pool != NULL)
-            abandon(heap, pool);
         while (!tm_list_empty(&heap->partial[size_class]))
             abandon(heap, pool_of_link(heap->partial[size_class].next));
         while (!tm_list_empty(&heap->holed[size_class]))
             abandon(heap, pool_of_link(heap->holed[size_class].next));
     }
-    retire_heap(heap);
-}
-
-void tm_heap_thread_exit(void)
-{
-    struct tm_heap *heap = tm_heap;
     tm_heap = &tm_heap_gone;
     tm_heap_id = TM_HEAP_NO_ID;
-    if (heap->id != 0)
-        wind_up(heap);
+    end(heap, nested);
+    retire_heap(heap);
 }
 
 /* ---- fork ---- */
@@ -614,13 +615,57 @@ void tm_heap_reset_locks(void)
         tm_lock_reset(&shared[size_class].lock);
 }
 
-/* The threads that the child does not have left their heaps behind. One that was not in a slow path
- * is whole (a fast path cut in half loses a block at the most) and is wound up; one that was is
- * left alone: its blocks can be freed, its free blocks are lost to the child. */
+void tm_heap_wait_idle(void)
+{
+    for (struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire); heap != NULL;
+         heap = heap->next) {
+        heap->lost = false;
+        if (heap == tm_heap || heap == heap_of_the_gone)
+            continue;
+        /* A slow path is over in microseconds, or milliseconds while the kernel purges. A thread
+         * that was ended in the middle of one would never leave it. */
+        enum { TRIES = 20000 };
+        int tries = 0;
+        while (atomic_load_explicit(&heap->busy, memory_order_seq_cst) && tries++ < TRIES) {
+            static _Atomic int nothing;
+            if (tries > 100)
+                tm_os_wait_at_most(&nothing, 0, 50000);
+        }
+        heap->lost = tries > TRIES;
+    }
+}
+
+/* A pool of a thread that the child does not have. Which of its carved blocks are free cannot be
+ * told, as the fast paths ran on during the fork: they count as in use. Those that are get freed
+ * like any others; the rest is lost to the child. */
+static void inherit(struct tm_heap *heap, struct tm_pool *pool)
+{
+    leave_lists(heap, pool);
+    tm_pool_lose_free(pool);
+    tm_pool_collect(pool);
+    atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
+    if (pool->free != NULL || pool->uncarved != 0)
+        share(pool);
+    else if (!disown(pool))
+        tm_pool_give(pool);
+}
+
 void tm_heap_fork_child(void)
 {
     struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
-    for (; heap != NULL; heap = heap->next)
-        if (heap->in_use && !heap->busy && heap != tm_heap && heap != heap_of_the_gone)
-            wind_up(heap);
+    for (; heap != NULL; heap = heap->next) {
+        if (!heap->in_use || heap->lost || heap == tm_heap || heap == heap_of_the_gone)
+            continue;
+        for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+            heap->bin[size_class] = NULL;
+            if (heap->current[size_class] != NULL)
+                inherit(heap, heap->current[size_class]);
+            heap->current[size_class] = NULL;
+            while (!tm_list_empty(&heap->partial[size_class]))
+                inherit(heap, pool_of_link(heap->partial[size_class].next));
+            while (!tm_list_empty(&heap->holed[size_class]))
+                inherit(heap, pool_of_link(heap->holed[size_class].next));
+        }
+        retire_heap(heap);
+    }
 }

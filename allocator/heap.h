@@ -5,6 +5,7 @@
 #ifndef TIDEMARK_HEAP_H
 #define TIDEMARK_HEAP_H
 
+#include "allocator/gate.h"
 #include "allocator/pool.h"
 
 struct tm_heap {
@@ -14,11 +15,12 @@ struct tm_heap {
     struct tm_link holed[TM_CLASSES];    /* the same, of which whole pages are free */
     uint8_t bin_zero[TM_CLASSES];        /* 1: the bin's blocks are zero but for their first word */
     uint32_t free_pages;                 /* sum of free_pages of the owned pools */
-    uint32_t id;                /* from 1; stays with the struct when another thread gets it;
-                                   0: one of the two empty heaps */
-    uint32_t trim_seen;         /* the last call for a trim that this heap answered */
-    bool busy;                  /* inside a slow path; read in the child of a fork */
-    bool in_use;                /* belongs to a running thread; guarded by the register's lock */
+    uint32_t id;        /* from 1; stays with the struct when another thread gets it;
+                           0: one of the two empty heaps */
+    uint32_t trim_seen; /* the last call for a trim that this heap answered */
+    _Atomic bool busy;  /* inside a slow path; read by a thread that wants to fork */
+    bool lost;          /* its thread never left a slow path: the child of the fork keeps off it */
+    bool in_use;        /* belongs to a running thread; guarded by the register's lock */
     struct tm_heap *next;       /* all heaps ever made; constant once set */
     struct tm_heap *next_spare; /* heaps without a thread; guarded by the register's lock */
 };
@@ -66,7 +68,9 @@ extern struct tm_heap_stretch *tm_heap_stretches;
 /* Bytes of it; relaxed. */
 extern _Atomic uint64_t tm_heap_metadata_bytes;
 
-/* For fork.c: the locks of this room, in the order in which they are taken. */
+/* For fork.c, the gate being closed: waits until no other thread is on a slow path. */
+void tm_heap_wait_idle(void);
+/* The locks of this room, in the order in which they are taken. */
 void tm_heap_lock_all(void);
 void tm_heap_unlock_all(void);
 void tm_heap_reset_locks(void);

@@ -8,6 +8,11 @@ _Atomic(void *) tm_lock_forker;
 /* Its address tells threads apart without a system call. */
 static _Thread_local char this_thread __attribute__((tls_model("initial-exec")));
 
+void *tm_lock_this_thread(void)
+{
+    return &this_thread;
+}
+
 bool tm_lock_passing_through(void)
 {
     return atomic_load_explicit(&tm_lock_forker, memory_order_relaxed) == &this_thread;

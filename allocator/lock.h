@@ -23,6 +23,8 @@ void tm_lock_wake(struct tm_lock *lock);
  * else. */
 extern _Atomic(void *) tm_lock_forker;
 bool tm_lock_passing_through(void);
+/* An address that no other running thread gets. */
+void *tm_lock_this_thread(void);
 
 static inline bool tm_lock_try(struct tm_lock *lock)
 {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -189,6 +190,19 @@ void tm_os_wait_at_most(_Atomic int *word, int value, long nanoseconds)
 void tm_os_wake(_Atomic int *word, int count)
 {
     call6(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+}
+
+bool tm_os_barrier_register(void)
+{
+    return call6(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
+}
+
+void tm_os_barrier(void)
+{
+    /* The registration is inherited over fork; where it is not, this makes good for it. */
+    if (call6(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == -EPERM &&
+        tm_os_barrier_register())
+        call6(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 }
 
 void tm_os_message(const char *text, size_t length)

@@ -39,6 +39,11 @@ void tm_os_wait(_Atomic int *word, int value);
 void tm_os_wait_at_most(_Atomic int *word, int value, long nanoseconds);
 void tm_os_wake(_Atomic int *word, int count);
 
+/* membarrier(2): makes ready for tm_os_barrier(), which makes every running thread of the process
+ * pass a full memory barrier. False: the kernel has it not. */
+bool tm_os_barrier_register(void);
+void tm_os_barrier(void);
+
 /* Writes a message to stderr, whole if the kernel takes it. */
 void tm_os_message(const char *text, size_t length);
 

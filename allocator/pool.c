@@ -84,7 +84,8 @@ static void less_in_use(struct tm_pool *pool, uint32_t blocks)
 
 uint32_t tm_pool_collect(struct tm_pool *pool)
 {
-    /* Not only when there are blocks: what it says of blocks in use is over, too, once the pool is owned. */
+    /* Not only when there are blocks: what it says of blocks in use is over, too, once the pool is
+     * owned. */
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_relaxed);
     if (remote == TM_REMOTE_OWNED)
         return 0;
@@ -132,12 +133,20 @@ struct tm_block *tm_pool_take_free(struct tm_pool *pool)
 {
     struct tm_block *list = pool->free;
     pool->free = NULL;
-    /* A fresh page is carved together with what reaches into the next one; a purged one need not be. */
+    /* A fresh page is carved together with what reaches into the next one; a purged one need not
+     * be. */
     if (tm_unlikely((pool->purged & pool->clean) != 0))
         soil_overlapped_pages(pool);
     forget_counts(pool);
     tm_pool_attend_never(pool, pool->carved);
     return list;
+}
+
+void tm_pool_lose_free(struct tm_pool *pool)
+{
+    pool->free = NULL;
+    forget_counts(pool);
+    tm_pool_attend_never(pool, pool->carved);
 }
 
 struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)

@@ -145,6 +145,8 @@ struct tm_block *tm_pool_take_free(struct tm_pool *pool);
 /* Carves the lowest uncarved page, for the bin. *zero: the blocks are zero but for their first
  * word. */
 struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero);
+/* Forgets `free`: its blocks count as in use from then on. */
+void tm_pool_lose_free(struct tm_pool *pool);
 /* Puts blocks that were not handed out back on `free`. */
 void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list);
 /* Counts the frees since the last look, page by page. Returns how many more pages were found free.
@@ -152,7 +154,8 @@ void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list);
 unsigned tm_pool_look(struct tm_pool *pool);
 /* Purges every page of which all blocks are free. Returns how many went. */
 unsigned tm_pool_purge(struct tm_pool *pool);
-/* Sets when tm_heap_attention() is to be called next: after so many frees, or when nothing is in use. */
+/* Sets when tm_heap_attention() is to be called next: after so many frees, or when nothing is in
+ * use. */
 static inline void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees)
 {
     pool->floor = (uint16_t)(in_use > frees ? in_use - frees : 0);

@@ -34,8 +34,10 @@ void tm_set_retain(size_t bytes, unsigned percent);
 
 /* Thread and process life, for preload/. */
 void tm_thread_exit(
-    void); /* gives up the calling thread's heap; malloc and free still work afterwards */
-void tm_fork_prepare(void); /* takes every lock, in a fixed order */
+    void);           /* gives up the calling thread's heap; malloc and free still work afterwards */
+void tm_start(void); /* once, before there is a second thread; what allocates earlier works too */
+void tm_fork_prepare(
+    void); /* holds up the other threads' slow paths and takes every lock, in a fixed order */
 void tm_fork_parent(void);
 void tm_fork_child(void);
 /* Called with the new heap in place, outside all locks, when a thread gets its first heap (so that

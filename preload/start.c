@@ -44,6 +44,7 @@ __attribute__((constructor)) static void start(void)
     /* Static: too large for a small stack, and nothing may be allocated for it. */
     static struct tm_config config;
     tm_config_read(getenv("TIDEMARK"), trusted, &config);
+    tm_start();
     if (config.retain_set)
         tm_set_retain(config.retain_bytes, config.retain_percent);
 

@@ -120,6 +120,7 @@ int main(int argc, char **argv)
     int seconds = argc > 2 ? atoi(argv[2]) : 3;
     printf("threads: seed %llu, %d s\n", (unsigned long long)seed, seconds);
     fflush(stdout);
+    tm_start();
     pthread_atfork(tm_fork_prepare, tm_fork_parent, tm_fork_child);
     pthread_t spawners[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++)

@@ -57,8 +57,7 @@ EXPORT int mallopt(int parameter, int value)
     return 1;
 }
 
-ALIAS_OF(mallopt) int __libc_mallopt(int parameter,
-                                                                           int value);
+ALIAS_OF(mallopt) int __libc_mallopt(int parameter, int value);
 
 EXPORT int malloc_trim(size_t pad)
 {

@@ -1,7 +1,8 @@
-/* snapshot.h: the snapshot file as both sides see it: the writer inside the target process and the reader in the
- * command. README.md beside this file describes it for a stranger. Everything is little-endian, every
- * record is a multiple of 8 bytes, every section says how long its records are, so that a later version
- * may append fields to a record and add sections; a reader takes the fields that it knows and skips the rest.
+/* snapshot.h: the snapshot file as both sides see it: the writer inside the target process and the
+ * reader in the command. README.md beside this file describes it for a stranger. Everything is
+ * little-endian, every record is a multiple of 8 bytes, every section says how long its records
+ * are, so that a later version may append fields to a record and add sections; a reader takes the
+ * fields that it knows and skips the rest.
  */
 #ifndef TIDEMARK_FORMAT_SNAPSHOT_H
 #define TIDEMARK_FORMAT_SNAPSHOT_H
@@ -14,16 +15,17 @@ enum { TM_SNAPSHOT_VERSION = 1 };
 
 /* The file starts with this. */
 struct tm_snapshot_header {
-    char magic[8];         /* TM_SNAPSHOT_MAGIC, no terminating NUL */
-    uint32_t version;      /* TM_SNAPSHOT_VERSION; raised only when old readers would misread the file */
+    char magic[8];    /* TM_SNAPSHOT_MAGIC, no terminating NUL */
+    uint32_t version; /* TM_SNAPSHOT_VERSION; raised only when old readers would misread the file */
     uint32_t header_bytes; /* size of this header; the first section starts there */
     uint32_t flags;        /* enum tm_snapshot_flag */
     uint32_t reserved;     /* 0 */
 };
 
 enum tm_snapshot_flag {
-    TM_SNAPSHOT_IN_PROCESS = 1, /* no frozen copy could be made: figures of pools may be off by what ran meanwhile */
-    TM_SNAPSHOT_NO_HEAP = 2,    /* the heap could not be walked: no ARENAS, POOLS, SPANS */
+    TM_SNAPSHOT_IN_PROCESS =
+        1, /* no frozen copy could be made: figures of pools may be off by what ran meanwhile */
+    TM_SNAPSHOT_NO_HEAP = 2, /* the heap could not be walked: no ARENAS, POOLS, SPANS */
 };
 
 /* Then sections, each headed by this and padded to 8 bytes. The last is END. */
@@ -33,18 +35,20 @@ struct tm_snapshot_section {
     uint64_t bytes;        /* of the payload that follows, without padding */
 };
 
-#define TM_TAG(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define TM_TAG(a, b, c, d)                                                                         \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 enum tm_snapshot_tag {
-    TM_TAG_PROCESS = TM_TAG('P', 'R', 'O', 'C'),  /* one tm_snapshot_process */
-    TM_TAG_COMMAND = TM_TAG('C', 'M', 'D', 'L'),  /* /proc/self/cmdline as it is (NUL-separated) */
-    TM_TAG_EXE = TM_TAG('E', 'X', 'E', ' '),      /* path of the executable, text */
-    TM_TAG_CONFIG = TM_TAG('C', 'O', 'N', 'F'),   /* lines key=value: the configuration in force */
-    TM_TAG_VERSION = TM_TAG('V', 'E', 'R', 'S'),  /* version of the library, text */
-    TM_TAG_ENVIRON = TM_TAG('E', 'N', 'V', ' '),  /* lines NAME=value of a few telling variables (PYTHONMALLOC) */
-    TM_TAG_STATUS = TM_TAG('S', 'T', 'A', 'T'),   /* /proc/PID/status as text */
-    TM_TAG_ROLLUP = TM_TAG('R', 'O', 'L', 'L'),   /* /proc/PID/smaps_rollup as text */
-    TM_TAG_STRINGS = TM_TAG('S', 'T', 'R', 'S'),  /* NUL-terminated strings, referred to by offset */
-    TM_TAG_MAPS = TM_TAG('M', 'A', 'P', 'S'),     /* tm_snapshot_map, in address order */
+    TM_TAG_PROCESS = TM_TAG('P', 'R', 'O', 'C'), /* one tm_snapshot_process */
+    TM_TAG_COMMAND = TM_TAG('C', 'M', 'D', 'L'), /* /proc/self/cmdline as it is (NUL-separated) */
+    TM_TAG_EXE = TM_TAG('E', 'X', 'E', ' '),     /* path of the executable, text */
+    TM_TAG_CONFIG = TM_TAG('C', 'O', 'N', 'F'),  /* lines key=value: the configuration in force */
+    TM_TAG_VERSION = TM_TAG('V', 'E', 'R', 'S'), /* version of the library, text */
+    TM_TAG_ENVIRON =
+        TM_TAG('E', 'N', 'V', ' '), /* lines NAME=value of a few telling variables (PYTHONMALLOC) */
+    TM_TAG_STATUS = TM_TAG('S', 'T', 'A', 'T'),  /* /proc/PID/status as text */
+    TM_TAG_ROLLUP = TM_TAG('R', 'O', 'L', 'L'),  /* /proc/PID/smaps_rollup as text */
+    TM_TAG_STRINGS = TM_TAG('S', 'T', 'R', 'S'), /* NUL-terminated strings, referred to by offset */
+    TM_TAG_MAPS = TM_TAG('M', 'A', 'P', 'S'),    /* tm_snapshot_map, in address order */
     TM_TAG_COUNTERS = TM_TAG('C', 'N', 'T', 'R'), /* tm_snapshot_counter */
     TM_TAG_CLASSES = TM_TAG('C', 'L', 'S', 'S'),  /* tm_snapshot_class, index = size class */
     TM_TAG_ARENAS = TM_TAG('A', 'R', 'E', 'N'),   /* tm_snapshot_arena */
@@ -57,39 +61,41 @@ enum tm_snapshot_tag {
 };
 
 struct tm_snapshot_process {
-    int32_t pid;                /* in the process's own pid namespace */
-    int32_t parent;             /* its parent */
-    uint32_t threads;           /* number of threads */
-    uint32_t page_bytes;        /* the kernel's page */
-    uint32_t arena_bytes;       /* 256 KiB */
-    uint32_t mask_page_bytes;   /* page of all masks and counts in this file: 4096 */
-    uint64_t realtime_ns;       /* when the copy was made, CLOCK_REALTIME */
-    uint64_t since_start_ns;    /* nanoseconds from the library's start to the copy */
-    uint64_t rss_bytes;         /* VmRSS as /proc/PID/statm had it at that time; 0: not readable */
-    uint64_t peak_rss_bytes;    /* VmHWM; 0: not readable */
-    uint64_t number;            /* the snapshot's number in this process, from 1 (%n) */
-    uint64_t pause_ns;          /* how long the copying call took */
-    uint64_t walk_ns;           /* how long the walk took in the copy, which paused nothing */
-    uint64_t inconsistencies;   /* operations found cut in half and stepped over */
+    int32_t pid;              /* in the process's own pid namespace */
+    int32_t parent;           /* its parent */
+    uint32_t threads;         /* number of threads */
+    uint32_t page_bytes;      /* the kernel's page */
+    uint32_t arena_bytes;     /* 256 KiB */
+    uint32_t mask_page_bytes; /* page of all masks and counts in this file: 4096 */
+    uint64_t realtime_ns;     /* when the copy was made, CLOCK_REALTIME */
+    uint64_t since_start_ns;  /* nanoseconds from the library's start to the copy */
+    uint64_t rss_bytes;       /* VmRSS as /proc/PID/statm had it at that time; 0: not readable */
+    uint64_t peak_rss_bytes;  /* VmHWM; 0: not readable */
+    uint64_t number;          /* the snapshot's number in this process, from 1 (%n) */
+    uint64_t pause_ns;        /* how long the copying call took */
+    uint64_t walk_ns;         /* how long the walk took in the copy, which paused nothing */
+    uint64_t inconsistencies; /* operations found cut in half and stepped over */
 };
 
 struct tm_snapshot_map {
-    uint64_t start, end;     /* addresses */
-    uint64_t offset;         /* in the file, bytes */
-    uint64_t inode;          /* 0: anonymous */
-    uint64_t rss_bytes;      /* Rss of /proc/PID/smaps */
-    uint64_t pss_bytes;      /* Pss */
-    uint64_t anonymous_bytes;/* Anonymous */
-    uint64_t swap_bytes;     /* Swap */
-    uint64_t huge_bytes;     /* AnonHugePages */
-    uint32_t permissions;    /* bit 0 r, 1 w, 2 x, 3 shared */
-    uint32_t path;           /* offset in STRINGS; what the maps line ends with, "" if nothing */
-    uint32_t build_id;       /* offset in STRINGS of the build id in hex, on the file's first mapping; "" if unknown */
-    uint32_t reserved;       /* 0 */
+    uint64_t start, end;      /* addresses */
+    uint64_t offset;          /* in the file, bytes */
+    uint64_t inode;           /* 0: anonymous */
+    uint64_t rss_bytes;       /* Rss of /proc/PID/smaps */
+    uint64_t pss_bytes;       /* Pss */
+    uint64_t anonymous_bytes; /* Anonymous */
+    uint64_t swap_bytes;      /* Swap */
+    uint64_t huge_bytes;      /* AnonHugePages */
+    uint32_t permissions;     /* bit 0 r, 1 w, 2 x, 3 shared */
+    uint32_t path;            /* offset in STRINGS; what the maps line ends with, "" if nothing */
+    uint32_t build_id; /* offset in STRINGS of the build id in hex, on the file's first mapping; ""
+                          if unknown */
+    uint32_t reserved; /* 0 */
 };
 
 struct tm_snapshot_counter {
-    char name[24];  /* NUL-padded; the names of struct tm_census_counters and of the recorder's own cost ("recorder_…") */
+    char name[24];  /* NUL-padded; the names of struct tm_census_counters and of the recorder's own
+                       cost ("recorder_…") */
     uint64_t value; /* bytes unless the name's description in README.md says otherwise */
 };
 
@@ -101,10 +107,11 @@ struct tm_snapshot_class {
 };
 
 struct tm_snapshot_arena {
-    uint64_t base;          /* address, a multiple of arena_bytes */
-    uint64_t free_mask;     /* bit i: page i is in no pool and no span */
-    uint64_t dirty_mask;    /* bit i: page i is free and the allocator holds it for maybe resident */
-    uint64_t resident_mask; /* bit i: page i is resident (pagemap, else mincore; all ones where neither can be read) */
+    uint64_t base;       /* address, a multiple of arena_bytes */
+    uint64_t free_mask;  /* bit i: page i is in no pool and no span */
+    uint64_t dirty_mask; /* bit i: page i is free and the allocator holds it for maybe resident */
+    uint64_t resident_mask; /* bit i: page i is resident (pagemap, else mincore; all ones where
+                               neither can be read) */
     uint32_t kind;          /* enum tm_census_arena_kind */
     uint32_t reserved;      /* 0 */
 };
@@ -141,14 +148,14 @@ struct tm_snapshot_metadata {
     uint64_t base;           /* address */
     uint64_t bytes;          /* address space */
     uint64_t resident_bytes; /* of them resident */
-    char what[24];           /* NUL-padded: "chunk heads", "heaps", "tables", "recorder", "library data" */
+    char what[24]; /* NUL-padded: "chunk heads", "heaps", "tables", "recorder", "library data" */
 };
 
 struct tm_snapshot_moment {
-    uint64_t since_start_ns; /* when */
+    uint64_t since_start_ns;                        /* when */
     uint64_t pool_bytes, span_bytes, mapping_bytes; /* in use: pools taken, spans, mappings */
     uint64_t cached_bytes;                          /* free pages of arenas that may be resident */
-    uint64_t purged_bytes;                          /* given back by purging or unmapping, cumulative since start */
+    uint64_t purged_bytes; /* given back by purging or unmapping, cumulative since start */
 };
 
 struct tm_snapshot_end {

@@ -1,6 +1,7 @@
-/* status.h: what a running library tells the command. libtidemark.so exports one object of this type under the
- * name TM_STATUS_SYMBOL; the command finds it through the library's ELF symbol table and /proc/PID/maps and reads it with
- * process_vm_readv (where the kernel permits; else it goes by /proc/PID/maps, environ and the files that appear).
+/* status.h: what a running library tells the command. libtidemark.so exports one object of this
+ * type under the name TM_STATUS_SYMBOL; the command finds it through the library's ELF symbol table
+ * and /proc/PID/maps and reads it with process_vm_readv (where the kernel permits; else it goes by
+ * /proc/PID/maps, environ and the files that appear).
  */
 #ifndef TIDEMARK_FORMAT_STATUS_H
 #define TIDEMARK_FORMAT_STATUS_H
@@ -10,29 +11,34 @@
 #define TM_STATUS_SYMBOL "tidemark_status"
 #define TM_STATUS_MAGIC  "TIDESTAT"
 
-/* What a request asks for: the value of sigqueue(), or TM_REQUEST_SNAPSHOT for a plain kill(). Other values are the
- * program's own business and count as a snapshot request only when they are 0. */
+/* What a request asks for: the value of sigqueue(), or TM_REQUEST_SNAPSHOT for a plain kill().
+ * Other values are the program's own business and count as a snapshot request only when they are 0.
+ */
 enum tm_request {
     TM_REQUEST_SNAPSHOT = 0,
     TM_REQUEST_TRIM = 0x7d1d0002,
 };
 
-/* Counters only grow; last_* are set before the counter that tells of them. Always true once no snapshot is
- * under way: requested == merged + written + failed. fork starts them again from 0 in the child. */
+/* Counters only grow; last_* are set before the counter that tells of them. Always true once no
+ * snapshot is under way: requested == merged + written + failed. fork starts them again from 0 in
+ * the child. */
 struct tm_status {
-    char magic[8];        /* TM_STATUS_MAGIC */
-    uint32_t version;     /* 1 */
-    uint32_t bytes;       /* of this struct */
-    int32_t signal;       /* that asks for a snapshot; 0: none */
-    int32_t handler;      /* 1: Tidemark's handler is installed; 0: the program took the signal, or had it first */
-    uint32_t requested;   /* snapshot requests received */
-    uint32_t merged;      /* of them merged with a pending one */
-    uint32_t written;     /* snapshots written whole */
-    uint32_t failed;      /* snapshots given up */
-    uint32_t trims;       /* trim requests done */
-    int32_t last_error;   /* errno of the last failure; 0: none yet */
-    char last_step[32];   /* what failed last: "open", "write", "rename", "clone", …; NUL-terminated */
-    char last_path[1024]; /* of the last snapshot written, or that could not be; absolute; NUL-terminated */
+    char magic[8];    /* TM_STATUS_MAGIC */
+    uint32_t version; /* 1 */
+    uint32_t bytes;   /* of this struct */
+    int32_t signal;   /* that asks for a snapshot; 0: none */
+    int32_t handler;  /* 1: Tidemark's handler is installed; 0: the program took the signal, or had
+                         it first */
+    uint32_t requested; /* snapshot requests received */
+    uint32_t merged;    /* of them merged with a pending one */
+    uint32_t written;   /* snapshots written whole */
+    uint32_t failed;    /* snapshots given up */
+    uint32_t trims;     /* trim requests done */
+    int32_t last_error; /* errno of the last failure; 0: none yet */
+    char
+        last_step[32]; /* what failed last: "open", "write", "rename", "clone", …; NUL-terminated */
+    char last_path[1024]; /* of the last snapshot written, or that could not be; absolute;
+                             NUL-terminated */
 };
 
 #endif

@@ -14,7 +14,8 @@ static const struct {
     {"snapshot", tm_command_snapshot, "ask a running process for a snapshot and print its path"},
     {"trim", tm_command_trim, "make a running process give back all that can go back"},
     {"report", tm_command_report, "explain a snapshot: where every byte of RSS goes"},
-    {"compare", tm_command_compare, "run a command under several allocators and compare RSS and time"},
+    {"compare", tm_command_compare,
+     "run a command under several allocators and compare RSS and time"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -31,12 +32,15 @@ void tm_error(const char *format, ...)
 
 static void print_help(FILE *out)
 {
-    fputs("usage: tidemark COMMAND [OPTIONS]\n\n"
-          "Shows why a process holds memory that it does not use, and gives it back.\n\ncommands:\n",
-          out);
+    fputs(
+        "usage: tidemark COMMAND [OPTIONS]\n\n"
+        "Shows why a process holds memory that it does not use, and gives it back.\n\ncommands:\n",
+        out);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].does);
-    fputs("\n`tidemark COMMAND --help` tells more. Exit status: 0 success, 1 failure, 2 bad usage.\n", out);
+    fputs(
+        "\n`tidemark COMMAND --help` tells more. Exit status: 0 success, 1 failure, 2 bad usage.\n",
+        out);
 }
 
 int main(int argc, char **argv)
@@ -45,7 +49,8 @@ int main(int argc, char **argv)
         print_help(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return 0;
     }

@@ -1,4 +1,5 @@
-// Work for C++ compilers and, compiled, for new and delete: containers, strings, threads, exceptions.
+// Work for C++ compilers and, compiled, for new and delete: containers, strings, threads,
+// exceptions.
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -27,10 +28,17 @@ static std::size_t work(unsigned seed)
         seed = seed * 1664525 + 1013904223;
         std::string key = "key " + std::to_string(seed % 5000);
         switch (seed >> 30) {
-        case 0: tree[key] = static_cast<int>(i); break;
-        case 1: tree[key] = std::string(seed % 300, 'x'); break;
-        case 2: tree[key] = std::vector<int>(seed % 100, 3); break;
-        default: tree.erase(key);
+        case 0:
+            tree[key] = static_cast<int>(i);
+            break;
+        case 1:
+            tree[key] = std::string(seed % 300, 'x');
+            break;
+        case 2:
+            tree[key] = std::vector<int>(seed % 100, 3);
+            break;
+        default:
+            tree.erase(key);
         }
         auto &list = hash[key];
         if (!list)

@@ -7,9 +7,9 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/fast.h"
-#include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/span.h"
+#include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
 
 static void *no_memory(void)
@@ -28,7 +28,8 @@ static inline void *take_small(unsigned size_class, bool *zero)
         *zero = heap->bin_zero[size_class];
         return block;
     }
-    block = tm_heap_refill(heap, size_class, zero);
+    block = tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, zero)
+                                     : tm_thread_refill(size_class, zero);
     return block != NULL ? block : no_memory();
 }
 
@@ -108,8 +109,10 @@ void tm_free_slow(void *ptr)
         if (pool != NULL) {
             if (atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_heap_id)
                 tm_heap_free_own(pool, ptr);
+            else if (tm_likely(tm_heap->id != 0))
+                tm_heap_free_remote(tm_heap, pool, ptr);
             else
-                tm_heap_free_remote(pool, ptr);
+                tm_thread_free(pool, ptr);
             return;
         }
     }
@@ -168,7 +171,7 @@ void *tm_realloc(void *ptr, size_t size)
 bool tm_trim(void)
 {
     tm_heap_call_for_trim();
-    bool pools = tm_heap_purge(tm_heap);
+    bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
     return tm_arena_trim() || pools;
 }
 
@@ -183,9 +186,4 @@ void tm_trim_from_signal(void)
 void tm_set_retain(size_t bytes, unsigned percent)
 {
     tm_cache_set_retain(bytes, percent);
-}
-
-void tm_thread_exit(void)
-{
-    tm_heap_thread_exit();
 }

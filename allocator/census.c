@@ -6,9 +6,9 @@
 
 #include "allocator/arena.h"
 #include "allocator/cache.h"
-#include "allocator/heap.h"
 #include "allocator/large.h"
 #include "allocator/os.h"
+#include "allocator/thread.h"
 
 static_assert(TM_CENSUS_PAGE == TM_PAGE, "census.h speaks of the allocator's pages");
 static_assert(TM_CENSUS_ARENA == TM_ARENA, "census.h speaks of the allocator's arenas");

@@ -4,8 +4,9 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/gate.h"
-#include "allocator/heap.h"
 #include "allocator/large.h"
+#include "allocator/share.h"
+#include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
 
 void tm_start(void)
@@ -19,8 +20,9 @@ void tm_start(void)
 void tm_fork_prepare(void)
 {
     tm_gate_close();
-    tm_heap_wait_idle();
-    tm_heap_lock_all();
+    tm_thread_wait_idle();
+    tm_thread_lock_all();
+    tm_share_lock_all();
     tm_lock(&tm_large_lock);
     tm_lock(&tm_arena_lock);
     tm_lock_all_taken();
@@ -31,7 +33,8 @@ void tm_fork_parent(void)
     tm_lock_all_over();
     tm_unlock(&tm_arena_lock);
     tm_unlock(&tm_large_lock);
-    tm_heap_unlock_all();
+    tm_share_unlock_all();
+    tm_thread_unlock_all();
     tm_gate_open();
 }
 
@@ -40,8 +43,9 @@ void tm_fork_child(void)
     tm_lock_all_over();
     tm_lock_reset(&tm_arena_lock);
     tm_lock_reset(&tm_large_lock);
-    tm_heap_reset_locks();
+    tm_share_reset_locks();
+    tm_thread_reset_locks();
     tm_gate_reset();
     tm_cache_fork_child();
-    tm_heap_fork_child();
+    tm_thread_fork_child();
 }

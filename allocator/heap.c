@@ -1,57 +1,30 @@
 /* heap.c: what happens when a bin is empty, when a pool drains, when a block comes home from
- * another thread, when pages are to go back, and when a thread ends. The order of the file is the
- * life of a pool.
+ * another thread, when pages are to go back, and when a heap is given up. The order of the file is
+ * the life of a pool.
  *
  * Who owns a pool: the heap that fills its bin from it; then nobody, once all its blocks are handed
  * out; then, when its last heap frees into it again, that heap; when another thread does, still
- * nobody, but as soon as a quarter is free it goes to the shared list of its class, where any heap
- * that needs a pool finds it. Whoever frees its last block gives it back.
+ * nobody, but as soon as a quarter is free it goes to the shared list of its class (share.h), where
+ * any heap that needs a pool finds it. Whoever frees its last block gives it back.
  */
 #include "allocator/heap.h"
 
-#include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/os.h"
-#include "allocator/tidemark_alloc.h"
+#include "allocator/share.h"
 
-struct tm_heap tm_heap_none, tm_heap_gone;
+/* Busy for ever: many threads share them, and do not wait at the gate on their account. */
+struct tm_heap tm_heap_none = {.busy = true}, tm_heap_gone = {.busy = true};
 _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec"))) = &tm_heap_none;
 _Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec"))) = TM_HEAP_NO_ID;
-
-_Atomic(struct tm_heap *) tm_heaps;
 _Atomic uint32_t tm_heaps_in_use;
-_Atomic uint64_t tm_heap_metadata_bytes;
-struct tm_heap_stretch *tm_heap_stretches;
-void (*tm_on_thread_heap)(void);
 
-/* Guards the list of spare heaps and the memory that new ones are cut from. */
-static struct tm_lock register_lock;
-static struct tm_heap *spare_heaps;
-static char *heap_memory, *heap_memory_end;
-static uint32_t last_heap_id;
-
-/* Ownerless pools with free blocks, by class. `OWNED` of a listed pool is set by whoever is about
- * to unlist it. */
-static struct {
-    struct tm_lock lock;
-    struct tm_link pools;
-    _Atomic uint32_t count; /* read without the lock to see whether it pays to look */
-} shared[TM_CLASSES];
-
-/* Serves the threads that are past their heap's end, one at a time. */
-static struct tm_lock gone_lock;
-static struct tm_heap *heap_of_the_gone;
-
+/* How often all heaps were asked to give back what they can. */
 static _Atomic uint32_t trim_calls;
 
-static uint32_t trims_called(void)
+uint32_t tm_heap_trims_called(void)
 {
     return atomic_load_explicit(&trim_calls, memory_order_relaxed);
-}
-
-static struct tm_pool *pool_of_link(struct tm_link *link)
-{
-    return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
 }
 
 /* A slow path begins and ends. In between nobody forks; see gate.h. What runs nested in one passes.
@@ -70,137 +43,13 @@ static void end(struct tm_heap *heap, bool nested)
         tm_gate_leave(&heap->busy);
 }
 
-/* ---- heaps ---- */
-
-/* Memory for one more heap; NULL: there is none. Under register_lock. */
-static struct tm_heap *cut_heap(void)
-{
-    size_t size = tm_round_up(sizeof(struct tm_heap), 64);
-    if ((size_t)(heap_memory_end - heap_memory) < size) {
-        struct tm_heap_stretch *stretch = tm_os_map(TM_HEAP_STRETCH);
-        if (stretch == NULL)
-            return NULL;
-        stretch->next = tm_heap_stretches;
-        tm_heap_stretches = stretch;
-        heap_memory = (char *)stretch + 64;
-        heap_memory_end = (char *)stretch + TM_HEAP_STRETCH;
-        atomic_fetch_add_explicit(&tm_heap_metadata_bytes, TM_HEAP_STRETCH, memory_order_relaxed);
-    }
-    struct tm_heap *heap = (struct tm_heap *)heap_memory;
-    heap_memory += size;
-    heap->id = ++last_heap_id;
-    heap->next = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
-    atomic_store_explicit(&tm_heaps, heap, memory_order_release);
-    return heap;
-}
-
-static struct tm_heap *new_heap(void)
-{
-    tm_lock(&register_lock);
-    struct tm_heap *heap = spare_heaps;
-    if (heap != NULL)
-        spare_heaps = heap->next_spare;
-    else
-        heap = cut_heap();
-    if (heap != NULL) {
-        heap->in_use = true;
-        heap->trim_seen = trims_called();
-        atomic_fetch_add_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
-    }
-    tm_unlock(&register_lock);
-    return heap;
-}
-
-static void retire_heap(struct tm_heap *heap)
-{
-    tm_lock(&register_lock);
-    heap->in_use = false;
-    heap->next_spare = spare_heaps;
-    spare_heaps = heap;
-    atomic_fetch_sub_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
-    tm_unlock(&register_lock);
-}
-
-/* ---- ownership ---- */
+/* ---- a heap's lists ---- */
 
 static void adopt(struct tm_heap *heap, struct tm_pool *pool)
 {
     atomic_store_explicit(&pool->home, (uint16_t)heap->id, memory_order_relaxed);
     atomic_store_explicit(&pool->owner, heap->id, memory_order_relaxed);
 }
-
-/* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has
- * it. */
-static bool disown(struct tm_pool *pool)
-{
-    for (;;) {
-        uint64_t in_use = (uint64_t)tm_pool_in_use(pool) << 32;
-        uint64_t seen = TM_REMOTE_OWNED;
-        if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use,
-                                                    memory_order_release, memory_order_relaxed))
-            return true;
-        tm_pool_collect(pool);
-        if (tm_pool_in_use(pool) == 0)
-            return false;
-    }
-}
-
-static void unlist(struct tm_pool *pool)
-{
-    unsigned size_class = pool->size_class;
-    tm_lock(&shared[size_class].lock);
-    if (pool->listed) {
-        pool->listed = false;
-        tm_list_remove(&pool->link);
-        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
-    }
-    tm_unlock(&shared[size_class].lock);
-}
-
-/* Puts a pool into the shared list and gives it up, or gives it back if it drained. */
-static void share(struct tm_pool *pool)
-{
-    unsigned size_class = pool->size_class;
-    tm_lock(&shared[size_class].lock);
-    if (!pool->listed) {
-        pool->listed = true;
-        tm_list_insert(&shared[size_class].pools, &pool->link);
-        atomic_fetch_add_explicit(&shared[size_class].count, 1, memory_order_relaxed);
-    }
-    tm_unlock(&shared[size_class].lock);
-    if (!disown(pool)) {
-        unlist(pool);
-        tm_pool_give(pool);
-    }
-}
-
-/* A pool out of the shared list, owned by nobody but the caller; NULL: there is none. */
-static struct tm_pool *take_shared(unsigned size_class)
-{
-    if (atomic_load_explicit(&shared[size_class].count, memory_order_relaxed) == 0)
-        return NULL;
-    struct tm_pool *found = NULL;
-    tm_lock(&shared[size_class].lock);
-    struct tm_link *head = &shared[size_class].pools;
-    struct tm_link *link = tm_list_empty(head) ? head : head->next;
-    for (; link != head && found == NULL; link = link->next) {
-        struct tm_pool *pool = pool_of_link(link);
-        uint64_t before =
-            atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
-        /* Else somebody is about to unlist it. */
-        if ((before & TM_REMOTE_OWNED) == 0)
-            found = pool;
-    }
-    if (found != NULL) {
-        found->listed = false;
-        tm_list_remove(&found->link);
-        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
-    }
-    tm_unlock(&shared[size_class].lock);
-    return found;
-}
-
-/* ---- a heap's lists ---- */
 
 static void forget_free_pages(struct tm_heap *heap, struct tm_pool *pool)
 {
@@ -241,7 +90,7 @@ static void settle(struct tm_heap *heap)
     if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() &&
         !tm_os_purge_refused())
         tm_heap_purge(heap);
-    uint32_t calls = trims_called();
+    uint32_t calls = tm_heap_trims_called();
     if (tm_unlikely(calls != heap->trim_seen)) {
         heap->trim_seen = calls;
         tm_heap_purge(heap);
@@ -271,7 +120,7 @@ static struct tm_pool *take_partial(struct tm_heap *heap, unsigned size_class)
     uint32_t best_count = 0;
     int looks = 4;
     for (struct tm_link *link = head->next; link != head && looks-- > 0; link = link->next) {
-        struct tm_pool *pool = pool_of_link(link);
+        struct tm_pool *pool = tm_pool_of_link(link);
         uint32_t count = available(pool);
         if (best == NULL ||
             (best_count <= few ? count > best_count : count > few && count < best_count)) {
@@ -287,7 +136,7 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_pool *pool = take_partial(heap, size_class);
     if (pool == NULL) {
-        pool = take_shared(size_class);
+        pool = tm_share_take(size_class);
         if (pool == NULL)
             pool = tm_pool_take(size_class);
         if (pool == NULL)
@@ -346,7 +195,7 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
     return list;
 }
 
-static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *zero)
+static struct tm_block *refill_slow(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
     bool nested = begin(heap);
     struct tm_block *block = fill_bin(heap, size_class, zero);
@@ -357,59 +206,18 @@ static struct tm_block *refill(struct tm_heap *heap, unsigned size_class, bool *
     return block;
 }
 
-/* For threads whose heap is gone: frees still come after the last destructor, and so do requests.
- */
-static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
-{
-    tm_lock(&gone_lock);
-    if (heap_of_the_gone == NULL) {
-        heap_of_the_gone = new_heap();
-        /* Busy for ever: it does not wait at the gate, where gone_lock serves. */
-        if (heap_of_the_gone != NULL)
-            atomic_store_explicit(&heap_of_the_gone->busy, true, memory_order_relaxed);
-    }
-    struct tm_block *block = NULL;
-    if (heap_of_the_gone != NULL) {
-        block = heap_of_the_gone->bin[size_class];
-        if (block != NULL)
-            heap_of_the_gone->bin[size_class] = block->next;
-        else
-            block = refill(heap_of_the_gone, size_class, zero);
-    }
-    *zero = false;
-    tm_unlock(&gone_lock);
-    return block;
-}
-
-static struct tm_block *first_refill(unsigned size_class, bool *zero)
-{
-    struct tm_heap *heap = new_heap();
-    if (heap == NULL)
-        return NULL;
-    tm_heap = heap;
-    tm_heap_id = heap->id;
-    struct tm_block *block = refill(heap, size_class, zero);
-    /* May allocate itself; the heap is in place. */
-    if (tm_on_thread_heap != NULL)
-        tm_on_thread_heap();
-    return block;
-}
-
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
     /* The usual case, short: what was freed since the last refill. */
     struct tm_pool *pool = heap->current[size_class];
-    if (tm_likely(pool != NULL && pool->free != NULL && heap->trim_seen == trims_called())) {
-        bool nested = begin(heap);
-        *zero = false;
-        struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
-        end(heap, nested);
-        return block;
-    }
-    if (tm_likely(heap->id != 0))
-        return refill(heap, size_class, zero);
-    return heap == &tm_heap_gone ? refill_for_the_gone(size_class, zero)
-                                 : first_refill(size_class, zero);
+    if (tm_unlikely(pool == NULL || pool->free == NULL ||
+                    heap->trim_seen != tm_heap_trims_called()))
+        return refill_slow(heap, size_class, zero);
+    bool nested = begin(heap);
+    *zero = false;
+    struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
+    end(heap, nested);
+    return block;
 }
 
 /* ---- a pool drains ---- */
@@ -445,16 +253,16 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
 {
     tm_pool_collect(pool);
     if (tm_pool_in_use(pool) == 0) {
-        unlist(pool);
+        tm_share_unlist(pool);
         tm_pool_give(pool);
     } else if (is_home(heap, pool)) {
-        unlist(pool);
+        tm_share_unlist(pool);
         adopt(heap, pool);
         tm_list_insert(&heap->partial[pool->size_class], &pool->link);
         note_free_pages(heap, pool, tm_pool_look(pool));
         tm_pool_attend(pool, tm_pool_in_use(pool), tm_classes[pool->size_class].step);
     } else {
-        share(pool);
+        tm_share(pool);
     }
 }
 
@@ -477,19 +285,11 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
         receive(heap, pool);
 }
 
-void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block)
+void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
-    struct tm_heap *heap = tm_heap;
-    if (tm_likely(heap->id != 0)) {
-        bool nested = begin(heap);
-        push_remote(heap, pool, block);
-        end(heap, nested);
-    } else {
-        /* The empty heaps have no gate of their own: the lock is what a forking thread takes. */
-        tm_lock(&gone_lock);
-        push_remote(heap, pool, block);
-        tm_unlock(&gone_lock);
-    }
+    bool nested = begin(heap);
+    push_remote(heap, pool, block);
+    end(heap, nested);
 }
 
 /* ---- pages go back ---- */
@@ -522,7 +322,7 @@ static unsigned purge_holed(struct tm_heap *heap, unsigned size_class)
     unsigned went = 0;
     struct tm_link *head = &heap->holed[size_class];
     while (!tm_list_empty(head)) {
-        struct tm_pool *pool = pool_of_link(head->next);
+        struct tm_pool *pool = tm_pool_of_link(head->next);
         went += purge_pool(heap, pool);
         tm_list_remove(&pool->link);
         tm_list_insert(&heap->partial[size_class], &pool->link);
@@ -532,8 +332,6 @@ static unsigned purge_holed(struct tm_heap *heap, unsigned size_class)
 
 bool tm_heap_purge(struct tm_heap *heap)
 {
-    if (heap->id == 0)
-        return false;
     bool nested = begin(heap);
     unsigned went = 0;
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
@@ -551,7 +349,23 @@ void tm_heap_call_for_trim(void)
     atomic_fetch_add_explicit(&trim_calls, 1, memory_order_relaxed);
 }
 
-/* ---- a thread ends ---- */
+/* ---- a heap is given up ---- */
+
+/* Calls leave() for each pool that the heap owns, which is to take it out of the heap's lists. */
+static void leave_all(struct tm_heap *heap,
+                      void (*leave)(struct tm_heap *heap, struct tm_pool *pool))
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        struct tm_pool *pool = heap->current[size_class];
+        heap->current[size_class] = NULL;
+        if (pool != NULL)
+            leave(heap, pool);
+        while (!tm_list_empty(&heap->partial[size_class]))
+            leave(heap, tm_pool_of_link(heap->partial[size_class].next));
+        while (!tm_list_empty(&heap->holed[size_class]))
+            leave(heap, tm_pool_of_link(heap->holed[size_class].next));
+    }
+}
 
 /* Leaves a pool to whoever needs one of its class. */
 static void abandon(struct tm_heap *heap, struct tm_pool *pool)
@@ -564,80 +378,20 @@ static void abandon(struct tm_heap *heap, struct tm_pool *pool)
     }
     tm_pool_purge(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
-    share(pool);
+    tm_share(pool);
 }
 
-void tm_heap_thread_exit(void)
+void tm_heap_wind_up(struct tm_heap *heap)
 {
-    struct tm_heap *heap = tm_heap;
-    if (heap->id == 0)
-        return;
     bool nested = begin(heap);
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
         empty_bin(heap, size_class);
-        if (heap->current[size_class] != NULL)
-            abandon(heap, heap->current[size_class]);
-        heap->current[size_class] = NULL;
-        while (!tm_list_empty(&heap->partial[size_class]))
-            abandon(heap, pool_of_link(heap->partial[size_class].next));
-        while (!tm_list_empty(&heap->holed[size_class]))
-            abandon(heap, pool_of_link(heap->holed[size_class].next));
-    }
-    tm_heap = &tm_heap_gone;
-    tm_heap_id = TM_HEAP_NO_ID;
+    leave_all(heap, abandon);
     end(heap, nested);
-    retire_heap(heap);
 }
 
-/* ---- fork ---- */
-
-void tm_heap_lock_all(void)
-{
-    tm_lock(&gone_lock);
-    tm_lock(&register_lock);
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
-        tm_lock(&shared[size_class].lock);
-}
-
-void tm_heap_unlock_all(void)
-{
-    for (unsigned size_class = TM_CLASSES; size_class-- > 0;)
-        tm_unlock(&shared[size_class].lock);
-    tm_unlock(&register_lock);
-    tm_unlock(&gone_lock);
-}
-
-void tm_heap_reset_locks(void)
-{
-    tm_lock_reset(&gone_lock);
-    tm_lock_reset(&register_lock);
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
-        tm_lock_reset(&shared[size_class].lock);
-}
-
-void tm_heap_wait_idle(void)
-{
-    for (struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire); heap != NULL;
-         heap = heap->next) {
-        heap->lost = false;
-        if (heap == tm_heap || heap == heap_of_the_gone)
-            continue;
-        /* A slow path is over in microseconds, or milliseconds while the kernel purges. A thread
-         * that was ended in the middle of one would never leave it. */
-        enum { TRIES = 20000 };
-        int tries = 0;
-        while (atomic_load_explicit(&heap->busy, memory_order_seq_cst) && tries++ < TRIES) {
-            static _Atomic int nothing;
-            if (tries > 100)
-                tm_os_wait_at_most(&nothing, 0, 50000);
-        }
-        heap->lost = tries > TRIES;
-    }
-}
-
-/* A pool of a thread that the child does not have. Which of its carved blocks are free cannot be
- * told, as the fast paths ran on during the fork: they count as in use. Those that are get freed
- * like any others; the rest is lost to the child. */
+/* Which of the pool's carved blocks are free cannot be told: they count as in use. Those that are
+ * get freed like any others; the rest is lost to the child. */
 static void inherit(struct tm_heap *heap, struct tm_pool *pool)
 {
     leave_lists(heap, pool);
@@ -645,27 +399,14 @@ static void inherit(struct tm_heap *heap, struct tm_pool *pool)
     tm_pool_collect(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     if (pool->free != NULL || pool->uncarved != 0)
-        share(pool);
-    else if (!disown(pool))
+        tm_share(pool);
+    else if (!tm_share_disown(pool))
         tm_pool_give(pool);
 }
 
-void tm_heap_fork_child(void)
+void tm_heap_inherit(struct tm_heap *heap)
 {
-    struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
-    for (; heap != NULL; heap = heap->next) {
-        if (!heap->in_use || heap->lost || heap == tm_heap || heap == heap_of_the_gone)
-            continue;
-        for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
-            heap->bin[size_class] = NULL;
-            if (heap->current[size_class] != NULL)
-                inherit(heap, heap->current[size_class]);
-            heap->current[size_class] = NULL;
-            while (!tm_list_empty(&heap->partial[size_class]))
-                inherit(heap, pool_of_link(heap->partial[size_class].next));
-            while (!tm_list_empty(&heap->holed[size_class]))
-                inherit(heap, pool_of_link(heap->holed[size_class].next));
-        }
-        retire_heap(heap);
-    }
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        heap->bin[size_class] = NULL;
+    leave_all(heap, inherit);
 }

@@ -34,48 +34,34 @@ extern _Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec"
 /* What a thread without a heap has for an id: no pool's owner. */
 #define TM_HEAP_NO_ID UINT32_MAX
 
-/* Fills the bin of the class and takes one block from it. NULL: no memory. *zero (may be NULL): the
- * block is zero but for its first word. heap is the caller's tm_heap; where that is empty, a real
- * one is found. */
+/* Fills the empty bin of the class and takes one block from it. NULL: no memory. *zero: the block
+ * is zero but for its first word. heap is the caller's and not an empty one. */
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero);
 
 /* A block of a pool that the calling thread's heap owns was pushed on its list and until came to 0.
  */
 void tm_heap_attention(struct tm_pool *pool);
 
-/* Frees a block of a pool that is not the calling thread's heap's. */
-void tm_heap_free_remote(struct tm_pool *pool, struct tm_block *block);
+/* Frees a block of a pool that is not the caller's heap's. heap is an empty one where the caller
+ * has none and holds the lock for that (thread.c). */
+void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block);
 
-/* Gives back every free page that the calling thread can reach. */
+/* Gives back every free page that the heap's thread can reach, itself. */
 bool tm_heap_purge(struct tm_heap *heap);
 /* Asks all heaps to do that at their next slow path. */
 void tm_heap_call_for_trim(void);
+/* How often they were asked. */
+uint32_t tm_heap_trims_called(void);
 
-void tm_heap_thread_exit(void);
+/* The heap's thread ends: gives up all its pools. */
+void tm_heap_wind_up(struct tm_heap *heap);
+/* In the child of a fork, for the heap of a thread that is not there. Its lists of pools are whole;
+ * what its fast paths changed, its bins and the free lists of its pools, went on changing during
+ * the fork and is not used. */
+void tm_heap_inherit(struct tm_heap *heap);
 
-/* All heaps, for the census. */
-extern _Atomic(struct tm_heap *) tm_heaps;
-/* Heaps that belong to a running thread; relaxed. */
+/* Heaps that belong to a running thread; relaxed. Kept by thread.c. */
 extern _Atomic uint32_t tm_heaps_in_use;
-/* The memory that heaps are cut from, for the census; grows only, guarded by the register's lock.
- */
-#define TM_HEAP_STRETCH ((size_t)64 * 1024)
-enum { TM_HEAP_STRETCHES_MAX = 1 << 20 }; /* more than a process can have threads for */
-struct tm_heap_stretch {
-    struct tm_heap_stretch *next;
-};
-extern struct tm_heap_stretch *tm_heap_stretches;
-/* Bytes of it; relaxed. */
-extern _Atomic uint64_t tm_heap_metadata_bytes;
-
-/* For fork.c, the gate being closed: waits until no other thread is on a slow path. */
-void tm_heap_wait_idle(void);
-/* The locks of this room, in the order in which they are taken. */
-void tm_heap_lock_all(void);
-void tm_heap_unlock_all(void);
-void tm_heap_reset_locks(void);
-/* In the child, all locks free: winds up the heaps of the threads that are not there. */
-void tm_heap_fork_child(void);
 
 static inline void tm_block_push(struct tm_pool *pool, struct tm_block *block)
 {

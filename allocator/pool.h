@@ -93,6 +93,12 @@ static inline char *tm_pool_base(const struct tm_pool *pool)
            (size_t)((const char *)pool - chunk->descriptors[0]) / TM_POOL_DESCRIPTOR * TM_SLOT;
 }
 
+/* The pool whose `link` that is. */
+static inline struct tm_pool *tm_pool_of_link(struct tm_link *link)
+{
+    return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
+}
+
 static inline unsigned tm_pool_pages(const struct tm_pool *pool)
 {
     return tm_classes[pool->size_class].pages;

@@ -1,0 +1,103 @@
+/* share.c: see share.h. A list and a lock for each class; the lock is held for a few instructions.
+ *
+ * The OWNED bit and the list are two things: whoever sets the bit of a listed pool takes it out of
+ * the list next. So a taker passes over pools whose bit is set already: their owner is on his way
+ * to unlist them.
+ */
+#include "allocator/share.h"
+
+/* Ownerless pools with free blocks, by class. */
+static struct {
+    struct tm_lock lock;
+    struct tm_link pools;
+    _Atomic uint32_t count; /* read without the lock to see whether it pays to look */
+} shared[TM_CLASSES];
+
+/* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has
+ * it. */
+bool tm_share_disown(struct tm_pool *pool)
+{
+    for (;;) {
+        uint64_t in_use = (uint64_t)tm_pool_in_use(pool) << 32;
+        uint64_t seen = TM_REMOTE_OWNED;
+        if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use,
+                                                    memory_order_release, memory_order_relaxed))
+            return true;
+        tm_pool_collect(pool);
+        if (tm_pool_in_use(pool) == 0)
+            return false;
+    }
+}
+
+void tm_share_unlist(struct tm_pool *pool)
+{
+    unsigned size_class = pool->size_class;
+    tm_lock(&shared[size_class].lock);
+    if (pool->listed) {
+        pool->listed = false;
+        tm_list_remove(&pool->link);
+        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
+    }
+    tm_unlock(&shared[size_class].lock);
+}
+
+/* Puts a pool into the shared list and gives it up, or gives it back if it drained. */
+void tm_share(struct tm_pool *pool)
+{
+    unsigned size_class = pool->size_class;
+    tm_lock(&shared[size_class].lock);
+    if (!pool->listed) {
+        pool->listed = true;
+        tm_list_insert(&shared[size_class].pools, &pool->link);
+        atomic_fetch_add_explicit(&shared[size_class].count, 1, memory_order_relaxed);
+    }
+    tm_unlock(&shared[size_class].lock);
+    if (!tm_share_disown(pool)) {
+        tm_share_unlist(pool);
+        tm_pool_give(pool);
+    }
+}
+
+/* A pool out of the shared list, owned by nobody but the caller; NULL: there is none. */
+struct tm_pool *tm_share_take(unsigned size_class)
+{
+    if (atomic_load_explicit(&shared[size_class].count, memory_order_relaxed) == 0)
+        return NULL;
+    struct tm_pool *found = NULL;
+    tm_lock(&shared[size_class].lock);
+    struct tm_link *head = &shared[size_class].pools;
+    struct tm_link *link = tm_list_empty(head) ? head : head->next;
+    for (; link != head && found == NULL; link = link->next) {
+        struct tm_pool *pool = tm_pool_of_link(link);
+        uint64_t before =
+            atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
+        /* Else somebody is about to unlist it. */
+        if ((before & TM_REMOTE_OWNED) == 0)
+            found = pool;
+    }
+    if (found != NULL) {
+        found->listed = false;
+        tm_list_remove(&found->link);
+        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
+    }
+    tm_unlock(&shared[size_class].lock);
+    return found;
+}
+
+void tm_share_lock_all(void)
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        tm_lock(&shared[size_class].lock);
+}
+
+void tm_share_unlock_all(void)
+{
+    for (unsigned size_class = TM_CLASSES; size_class-- > 0;)
+        tm_unlock(&shared[size_class].lock);
+}
+
+void tm_share_reset_locks(void)
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        tm_lock_reset(&shared[size_class].lock);
+}

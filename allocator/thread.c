@@ -1,0 +1,181 @@
+/* thread.c: see thread.h. Heaps are never unmapped: a thread that starts gets one that another
+ * left, so that their number is that of the most threads at one time.
+ */
+#include "allocator/thread.h"
+
+#include "allocator/os.h"
+#include "allocator/share.h"
+#include "allocator/tidemark_alloc.h"
+
+_Atomic(struct tm_heap *) tm_heaps;
+struct tm_heap_stretch *tm_heap_stretches;
+_Atomic uint64_t tm_heap_metadata_bytes;
+void (*tm_on_thread_heap)(void);
+
+/* Guards the list of spare heaps and the memory that new ones are cut from. */
+static struct tm_lock register_lock;
+static struct tm_heap *spare_heaps;
+static char *heap_memory, *heap_memory_end;
+static uint32_t last_heap_id;
+
+/* Serves the threads that have no heap, one at a time: requests after a heap's end from one that
+ * they share, and frees. The heap is busy for ever: it does not wait at the gate, where this lock
+ * serves. */
+static struct tm_lock homeless_lock;
+static struct tm_heap *heap_of_the_gone;
+
+/* Memory for one more heap; NULL: there is none. Under register_lock. */
+static struct tm_heap *cut_heap(void)
+{
+    size_t size = tm_round_up(sizeof(struct tm_heap), 64);
+    if ((size_t)(heap_memory_end - heap_memory) < size) {
+        struct tm_heap_stretch *stretch = tm_os_map(TM_HEAP_STRETCH);
+        if (stretch == NULL)
+            return NULL;
+        stretch->next = tm_heap_stretches;
+        tm_heap_stretches = stretch;
+        heap_memory = (char *)stretch + 64;
+        heap_memory_end = (char *)stretch + TM_HEAP_STRETCH;
+        atomic_fetch_add_explicit(&tm_heap_metadata_bytes, TM_HEAP_STRETCH, memory_order_relaxed);
+    }
+    struct tm_heap *heap = (struct tm_heap *)heap_memory;
+    heap_memory += size;
+    heap->id = ++last_heap_id;
+    heap->next = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
+    atomic_store_explicit(&tm_heaps, heap, memory_order_release);
+    return heap;
+}
+
+static struct tm_heap *new_heap(void)
+{
+    tm_lock(&register_lock);
+    struct tm_heap *heap = spare_heaps;
+    if (heap != NULL)
+        spare_heaps = heap->next_spare;
+    else
+        heap = cut_heap();
+    if (heap != NULL) {
+        heap->in_use = true;
+        heap->trim_seen = tm_heap_trims_called();
+        atomic_fetch_add_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
+    }
+    tm_unlock(&register_lock);
+    return heap;
+}
+
+static void retire_heap(struct tm_heap *heap)
+{
+    tm_lock(&register_lock);
+    heap->in_use = false;
+    heap->next_spare = spare_heaps;
+    spare_heaps = heap;
+    atomic_fetch_sub_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
+    tm_unlock(&register_lock);
+}
+
+static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
+{
+    tm_lock(&homeless_lock);
+    if (heap_of_the_gone == NULL) {
+        heap_of_the_gone = new_heap();
+        if (heap_of_the_gone != NULL)
+            atomic_store_explicit(&heap_of_the_gone->busy, true, memory_order_relaxed);
+    }
+    struct tm_heap *heap = heap_of_the_gone;
+    struct tm_block *block = NULL;
+    if (heap != NULL) {
+        block = heap->bin[size_class];
+        if (block != NULL)
+            heap->bin[size_class] = block->next;
+        else
+            block = tm_heap_refill(heap, size_class, zero);
+    }
+    *zero = false;
+    tm_unlock(&homeless_lock);
+    return block;
+}
+
+struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
+{
+    /* Past its end a thread gets no heap: nobody would wind it up. */
+    if (tm_heap == &tm_heap_gone)
+        return refill_for_the_gone(size_class, zero);
+    struct tm_heap *heap = new_heap();
+    if (heap == NULL)
+        return NULL;
+    tm_heap = heap;
+    tm_heap_id = heap->id;
+    struct tm_block *block = tm_heap_refill(heap, size_class, zero);
+    /* May allocate itself; the heap is in place. */
+    if (tm_on_thread_heap != NULL)
+        tm_on_thread_heap();
+    return block;
+}
+
+void tm_thread_free(struct tm_pool *pool, struct tm_block *block)
+{
+    tm_lock(&homeless_lock);
+    tm_heap_free_remote(tm_heap, pool, block);
+    tm_unlock(&homeless_lock);
+}
+
+void tm_thread_exit(void)
+{
+    struct tm_heap *heap = tm_heap;
+    if (heap->id == 0)
+        return;
+    tm_heap_wind_up(heap);
+    tm_heap = &tm_heap_gone;
+    tm_heap_id = TM_HEAP_NO_ID;
+    retire_heap(heap);
+}
+
+/* ---- fork ---- */
+
+void tm_thread_lock_all(void)
+{
+    tm_lock(&homeless_lock);
+    tm_lock(&register_lock);
+}
+
+void tm_thread_unlock_all(void)
+{
+    tm_unlock(&register_lock);
+    tm_unlock(&homeless_lock);
+}
+
+void tm_thread_reset_locks(void)
+{
+    tm_lock_reset(&homeless_lock);
+    tm_lock_reset(&register_lock);
+}
+
+void tm_thread_wait_idle(void)
+{
+    for (struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire); heap != NULL;
+         heap = heap->next) {
+        heap->lost = false;
+        if (heap == tm_heap || heap == heap_of_the_gone)
+            continue;
+        /* A slow path is over in microseconds, or milliseconds while the kernel purges. A thread
+         * that was ended in the middle of one would never leave it. */
+        enum { TRIES = 20000 };
+        int tries = 0;
+        while (atomic_load_explicit(&heap->busy, memory_order_seq_cst) && tries++ < TRIES) {
+            static _Atomic int nothing;
+            if (tries > 100)
+                tm_os_wait_at_most(&nothing, 0, 50000);
+        }
+        heap->lost = tries > TRIES;
+    }
+}
+
+void tm_thread_fork_child(void)
+{
+    struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
+    for (; heap != NULL; heap = heap->next)
+        if (heap->in_use && !heap->lost && heap != tm_heap && heap != heap_of_the_gone) {
+            tm_heap_inherit(heap);
+            retire_heap(heap);
+        }
+}

@@ -8,6 +8,7 @@
 #include "allocator/cache.h"
 #include "allocator/fast.h"
 #include "allocator/os.h"
+#include "allocator/share.h"
 #include "allocator/span.h"
 #include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
@@ -109,8 +110,6 @@ void tm_free_slow(void *ptr)
         if (pool != NULL) {
             if (atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_heap_id)
                 tm_heap_free_own(pool, ptr);
-            else if (tm_likely(tm_heap->id != 0))
-                tm_heap_free_remote(tm_heap, pool, ptr);
             else
                 tm_thread_free(pool, ptr);
             return;
@@ -172,7 +171,8 @@ bool tm_trim(void)
 {
     tm_heap_call_for_trim();
     bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
-    return tm_arena_trim() || pools;
+    bool shared = tm_share_purge();
+    return tm_arena_trim() || pools || shared;
 }
 
 void tm_trim_from_signal(void)

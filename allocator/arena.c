@@ -36,7 +36,7 @@ static void done(void)
 /* The slots of an arena as a mask of 16 bits, one for each, set where its pages are used. */
 static unsigned used_slots(uint64_t used)
 {
-    /* Pools take whole slots: the first page of each tells. Gather every fourth bit. */
+    /* A pool takes the first page of each of its slots. Gather every fourth bit. */
     uint64_t x = used & UINT64_C(0x1111111111111111);
     x = (x | x >> 3) & UINT64_C(0x0303030303030303);
     x = (x | x >> 6) & UINT64_C(0x000f000f000f000f);
@@ -139,6 +139,8 @@ void tm_arena_show(struct tm_arena *arena)
 static uint64_t use(struct tm_arena *arena, uint64_t pages)
 {
     uint64_t dirty = arena->dirty & pages;
+    if (dirty != pages)
+        tm_cache_bounced((unsigned)__builtin_popcountll(pages & ~dirty));
     tm_cache_drop(arena, pages);
     arena->used |= pages;
     return dirty;
@@ -375,6 +377,7 @@ bool tm_arena_trim(void)
 {
     tm_lock(&tm_arena_lock);
     bool went = tm_cache_empty();
+    went |= tm_chunk_unmap_empty();
     done();
     return went;
 }
@@ -383,6 +386,7 @@ void tm_arena_trim_try(void)
 {
     if (tm_lock_try(&tm_arena_lock)) {
         tm_cache_empty();
+        tm_chunk_unmap_empty();
         done();
     }
 }

@@ -9,8 +9,8 @@
 
 #include "allocator/chunk.h"
 
-/* Pages for a pool: 4 at a multiple of 16 KiB, or 16 at a multiple of 64 KiB. NULL: no memory. Bit
- * i of *dirty: page i may hold old contents; the others read as zero. */
+/* Pages for a pool: 4 at a multiple of 16 KiB, or 5 to 16 at a multiple of 64 KiB. NULL: no memory.
+ * Bit i of *dirty: page i may hold old contents; the others read as zero. */
 void *tm_arena_take_pool(unsigned pages, uint16_t *dirty);
 /* dirty: the pages that were touched. */
 void tm_arena_give_pool(void *base, unsigned pages, uint16_t dirty);

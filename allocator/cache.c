@@ -1,6 +1,8 @@
 /* cache.c: see cache.h. */
 #include "allocator/cache.h"
 
+#include <time.h>
+
 #include "allocator/arena.h"
 #include "allocator/os.h"
 
@@ -13,6 +15,8 @@ static struct tm_link warm;
  * goes on until the budget is met. */
 static struct tm_arena *purging;
 static uint64_t purging_pages;
+/* So many purges are skipped, as the last one was refused. */
+static unsigned fruitless;
 
 /* What may stay: see tm_cache_budget(). The defaults are where a smaller value began to cost time.
  */
@@ -25,6 +29,56 @@ void tm_cache_set_retain(size_t bytes, unsigned percent)
     atomic_store_explicit(&retain_percent, percent, memory_order_relaxed);
 }
 
+/* A program that fills and empties faults back what was just purged. Pages that were purged (going)
+ * and taken again (back) within half a second of the last purge earn a bonus on the budget, up to
+ * BONUS_MAX; half a second without takes it away, at the next slow path. */
+enum { BONUS_MAX = 16 * 1024 * 1024, BONUS_STEP = 1024 * 1024, BOUNCE_MS = 500 };
+static _Atomic size_t bounce_bonus;
+static _Atomic uint32_t pages_gone, pages_back;
+static uint64_t last_purge_ms;
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void tm_cache_bounced(unsigned pages)
+{
+    uint32_t gone = atomic_load_explicit(&pages_gone, memory_order_relaxed);
+    if (gone == 0)
+        return;
+    /* Threads may overtake each other here: the sums are a hint. */
+    uint32_t back = pages < gone ? pages : gone;
+    atomic_store_explicit(&pages_gone, gone - back, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pages_back, back, memory_order_relaxed);
+}
+
+void tm_cache_purged(unsigned pages)
+{
+    atomic_fetch_add_explicit(&pages_gone, pages, memory_order_relaxed);
+}
+
+/* Brings the bonus up to date. */
+static void judge_bounce(bool purges)
+{
+    uint64_t now = now_ms();
+    size_t bonus = atomic_load_explicit(&bounce_bonus, memory_order_relaxed);
+    if (now - last_purge_ms > BOUNCE_MS) {
+        bonus = 0;
+        atomic_store_explicit(&pages_gone, 0, memory_order_relaxed);
+        atomic_store_explicit(&pages_back, 0, memory_order_relaxed);
+    } else if (atomic_load_explicit(&pages_back, memory_order_relaxed) * TM_PAGE >
+               BONUS_STEP + bonus) {
+        bonus = bonus * 2 + BONUS_STEP < BONUS_MAX ? bonus * 2 + BONUS_STEP : BONUS_MAX;
+        atomic_store_explicit(&pages_back, 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&bounce_bonus, bonus, memory_order_relaxed);
+    if (purges)
+        last_purge_ms = now;
+}
+
 size_t tm_cache_budget(void)
 {
     /* Mappings have no part in it: they go back whole. */
@@ -35,7 +89,8 @@ size_t tm_cache_budget(void)
     size_t part =
         (size_t)(in_use / 100 * atomic_load_explicit(&retain_percent, memory_order_relaxed));
     size_t floor = atomic_load_explicit(&retain_bytes, memory_order_relaxed);
-    return part > floor ? part : floor;
+    size_t bonus = atomic_load_explicit(&bounce_bonus, memory_order_relaxed);
+    return (part > floor ? part : floor) + bonus;
 }
 
 static void count_cached(int64_t pages)
@@ -105,6 +160,8 @@ static bool purge_to(uint64_t target)
 {
     if (purging != NULL || tm_os_purge_refused())
         return false;
+    if (fruitless > 0 && --fruitless > 0)
+        return false;
     bool went = false;
     while (atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > target &&
            !tm_list_empty(&warm)) {
@@ -120,8 +177,12 @@ static bool purge_to(uint64_t target)
         purging = NULL;
         tm_cache_add(arena, left);
         tm_arena_show(arena);
-        if (left == pages)
+        if (left == pages) {
+            /* Locked memory (mlockall): do not try at every free. */
+            fruitless = 1024;
             break;
+        }
+        tm_cache_purged((unsigned)__builtin_popcountll(pages & ~left));
         went = true;
     }
     return went;
@@ -129,9 +190,14 @@ static bool purge_to(uint64_t target)
 
 void tm_cache_settle(void)
 {
+    uint64_t cached = atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed);
+    if (tm_likely(cached <= tm_cache_budget() &&
+                  atomic_load_explicit(&bounce_bonus, memory_order_relaxed) == 0))
+        return;
+    judge_bounce(cached > tm_cache_budget());
     size_t budget = tm_cache_budget();
     /* A quarter below it, so that the next free does not come here again. */
-    if (tm_unlikely(atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > budget))
+    if (cached > budget)
         purge_to(budget - budget / 4);
 }
 

@@ -36,6 +36,11 @@ extern _Atomic uint64_t tm_bytes_purged_in_pools;
 /* Bytes cached; relaxed. */
 extern _Atomic uint64_t tm_cached_bytes;
 
+/* Pages of pools went; purged pages were taken into use again. Any thread, no lock: they tell
+ * whether purging pays. */
+void tm_cache_purged(unsigned pages);
+void tm_cache_bounced(unsigned pages);
+
 /* The budget in bytes as things stand. Any thread, no lock. */
 size_t tm_cache_budget(void);
 void tm_cache_set_retain(size_t bytes, unsigned percent);

@@ -67,8 +67,9 @@ static const struct tm_heap *heap_with_id(uint32_t id)
 {
     const struct tm_heap *heap =
         id == 0 ? NULL : atomic_load_explicit(&tm_heaps, memory_order_acquire);
-    while (heap != NULL && heap->id != id)
-        heap = heap->next;
+    for (unsigned limit = TM_HEAPS_MAX; heap != NULL && heap->id != id; heap = heap->next)
+        if (limit-- == 0)
+            return NULL;
     return heap;
 }
 
@@ -126,7 +127,7 @@ static void walk_pools(struct walk *walk, const struct tm_chunk *chunk, unsigned
         const struct tm_pool *pool = (const struct tm_pool *)chunk->descriptors[slot];
         if (pool->form == TM_POOL_HEAD && pool->size_class < TM_CLASSES) {
             walk_pool(walk, pool);
-            slot += tm_pool_pages(pool) / TM_SLOT_PAGES;
+            slot += (tm_pool_pages(pool) + TM_SLOT_PAGES - 1) / TM_SLOT_PAGES;
         } else {
             slot++;
         }
@@ -198,8 +199,17 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
         for (unsigned number = 0; number < chunk->arenas; number++)
             walk_arena(&walk, chunk, number);
     }
+    limit = TM_CHUNK_INDEXES;
+    for (const struct tm_chunk *head = tm_chunk_bare_heads(); head != NULL && limit-- > 0;
+         head = head->next) {
+        if (((uintptr_t)head & (TM_CHUNK - 1)) != 0 || !tm_in_chunk(head)) {
+            walk.wrong++;
+            break;
+        }
+        report_meta(&walk, (uintptr_t)head, TM_ARENA, "chunk heads");
+    }
     tm_large_each(report_mapping, &walk);
-    limit = TM_HEAP_STRETCHES_MAX;
+    limit = TM_HEAPS_MAX;
     for (const struct tm_heap_stretch *stretch = tm_heap_stretches; stretch != NULL && limit-- > 0;
          stretch = stretch->next)
         report_meta(&walk, (uintptr_t)stretch, TM_HEAP_STRETCH, "heaps");
@@ -229,10 +239,11 @@ void tm_census_counters(struct tm_census_counters *out)
     };
 }
 
-bool tm_census_lock(unsigned tries)
+/* One of the locks that a walk in the live process needs. */
+static bool lock_within(struct tm_lock *lock, unsigned *tries)
 {
-    for (; tries > 0; tries--) {
-        if (tm_lock_try(&tm_arena_lock))
+    for (; *tries > 0; --*tries) {
+        if (tm_lock_try(lock))
             return true;
         static _Atomic int nothing;
         tm_os_wait_at_most(&nothing, 0, 1000000);
@@ -240,7 +251,19 @@ bool tm_census_lock(unsigned tries)
     return false;
 }
 
+bool tm_census_lock(unsigned tries)
+{
+    /* In the order of fork.c. */
+    if (!lock_within(&tm_large_lock, &tries))
+        return false;
+    if (lock_within(&tm_arena_lock, &tries))
+        return true;
+    tm_unlock(&tm_large_lock);
+    return false;
+}
+
 void tm_census_unlock(void)
 {
     tm_unlock(&tm_arena_lock);
+    tm_unlock(&tm_large_lock);
 }

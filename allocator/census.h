@@ -61,7 +61,7 @@ struct tm_census_arena {
 struct tm_census_pool {
     uintptr_t base;      /* address of the first block */
     uint32_t size_class; /* index for tm_census_class_at() */
-    uint32_t pages;      /* 4 or 16 */
+    uint32_t pages;      /* 4 to 16 */
     uint32_t capacity;   /* blocks */
     uint32_t live;       /* blocks handed out and not freed */
     uint32_t binned;     /* free blocks that wait in the owner's bin */
@@ -113,8 +113,8 @@ struct tm_census_class tm_census_class_at(unsigned size_class);
 
 void tm_census_counters(struct tm_census_counters *out);
 
-/* For a walk in the live process: try to take the arena lock for at most `tries` polls of about
- * 1 ms. False: it could not be had. Never call it from a signal handler. */
+/* For a walk in the live process: try to take the locks of arenas and mappings for at most `tries`
+ * polls of about 1 ms. False: it could not be had. Never call it from a signal handler. */
 bool tm_census_lock(unsigned tries);
 void tm_census_unlock(void);
 

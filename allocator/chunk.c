@@ -3,8 +3,16 @@
  * Chunks are unmapped whole only: a hole in the middle would split the mapping, and mappings are
  * scarce (vm.max_map_count). One chunk that became empty is kept, so that a program at the border
  * does not map and unmap for ever; its pages are in the cache's budget like all others.
+ *
+ * The head of a chunk stays when its arenas are unmapped, a page of it resident: another thread may
+ * be looking there for the descriptor of an address that is not the chunk's (the kernel puts other
+ * mappings into the unmapped rest of a chunk's 16 MiB). Such places are the first to become chunks
+ * again.
  */
 #include "allocator/chunk.h"
+
+#include <stdatomic.h>
+#include <string.h>
 
 #include "allocator/cache.h"
 #include "allocator/os.h"
@@ -18,6 +26,8 @@ enum { GROW_MIN = 4 }; /* arenas asked of the OS at once, at least */
 
 /* Chunks by their number of empty arenas. */
 static struct tm_buckets chunk_index;
+/* Heads of chunks whose arenas were unmapped, linked by next. */
+static struct tm_chunk *bare_heads;
 /* The one that may grow in place; NULL if there is none. */
 static struct tm_chunk *growing;
 static unsigned all_empty_chunks;
@@ -107,29 +117,57 @@ static char *map_chunk(size_t bytes)
     return NULL;
 }
 
+/* Maps arenas behind the head of a chunk that was unmapped; NULL if no such place is free. */
+static struct tm_chunk *revive(unsigned count)
+{
+    struct tm_chunk **link = &bare_heads;
+    for (int tries = 0; tries < 4 && *link != NULL; tries++, link = &(*link)->next) {
+        struct tm_chunk *chunk = *link;
+        if (tm_os_map_at((char *)chunk + TM_ARENA, count * TM_ARENA)) {
+            *link = chunk->next;
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
+/* A place for a chunk with `count` arenas besides its head. */
+static struct tm_chunk *place_chunk(unsigned count)
+{
+    struct tm_chunk *chunk = revive(count);
+    if (chunk == NULL) {
+        chunk = (struct tm_chunk *)map_chunk((count + 1) * TM_ARENA);
+        if (chunk != NULL)
+            tm_os_guard(chunk->guard, sizeof chunk->guard);
+    }
+    return chunk;
+}
+
 /* A new chunk with `at_least` empty arenas. */
 static struct tm_chunk *new_chunk(unsigned at_least)
 {
-    unsigned count = growth(at_least) + 1;
-    if (count > TM_CHUNK_ARENAS)
-        count = TM_CHUNK_ARENAS;
-    struct tm_chunk *chunk = (struct tm_chunk *)map_chunk(count * TM_ARENA);
-    if (chunk == NULL && count > at_least + 1) {
-        count = at_least + 1;
-        chunk = (struct tm_chunk *)map_chunk(count * TM_ARENA);
+    unsigned count = growth(at_least);
+    if (count > TM_CHUNK_ARENAS - 1)
+        count = TM_CHUNK_ARENAS - 1;
+    struct tm_chunk *chunk = place_chunk(count);
+    if (chunk == NULL && count > at_least) {
+        count = at_least;
+        chunk = place_chunk(count);
     }
     if (chunk == NULL)
         return NULL;
-    tm_os_guard(chunk->guard, sizeof chunk->guard);
-    chunk->arenas = count;
+    chunk->arenas = count + 1;
     chunk->empty = all_arenas(chunk);
     chunk->next = tm_chunks;
+    chunk->previous = NULL;
     if (tm_chunks != NULL)
         tm_chunks->previous = chunk;
-    tm_chunks = chunk;
     growing = chunk;
     tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT] = 1;
-    atomic_fetch_add_explicit(&tm_chunk_mapped_bytes, count * TM_ARENA, memory_order_relaxed);
+    /* A walk in a frozen copy of the process finds it whole, or not at all. */
+    atomic_signal_fence(memory_order_seq_cst);
+    tm_chunks = chunk;
+    atomic_fetch_add_explicit(&tm_chunk_mapped_bytes, (count + 1) * TM_ARENA, memory_order_relaxed);
     reindex(chunk);
     return chunk;
 }
@@ -148,11 +186,37 @@ static void unmap_chunk(struct tm_chunk *chunk)
         tm_chunks = chunk->next;
     if (growing == chunk)
         growing = NULL;
-    tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT] = 0;
-    size_t bytes = chunk->arenas * TM_ARENA;
-    atomic_fetch_sub_explicit(&tm_chunk_mapped_bytes, bytes, memory_order_relaxed);
-    /* If the kernel refuses, the pages are gone all the same, and only addresses are lost. */
-    tm_os_unmap(chunk, bytes);
+    unsigned arenas = chunk->arenas;
+    atomic_fetch_sub_explicit(&tm_chunk_mapped_bytes, arenas * TM_ARENA, memory_order_relaxed);
+    chunk->arenas = 0;
+    /* If the kernel refuses to purge the head, what it says of arenas and pools must be gone all
+     * the same. */
+    char *head = (char *)chunk + sizeof chunk->guard;
+    if (!tm_os_purge(head, TM_ARENA - sizeof chunk->guard))
+        memset(head, 0, sizeof *chunk - sizeof chunk->guard);
+    /* If it refuses to unmap (the mapping limit), the addresses are lost, and the pages purged if
+     * it allows that. */
+    tm_os_unmap((char *)chunk + TM_ARENA, (arenas - 1) * TM_ARENA);
+    chunk->next = bare_heads;
+    bare_heads = chunk;
+}
+
+bool tm_chunk_unmap_empty(void)
+{
+    bool any = false;
+    for (struct tm_chunk *chunk = tm_chunks, *next; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        if (chunk->all_empty) {
+            unmap_chunk(chunk);
+            any = true;
+        }
+    }
+    return any;
+}
+
+const struct tm_chunk *tm_chunk_bare_heads(void)
+{
+    return bare_heads;
 }
 
 static void take(struct tm_arena *first, unsigned count)

@@ -55,8 +55,9 @@ static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,
               "pool.h computes with it");
 static_assert(sizeof(struct tm_chunk) <= TM_ARENA, "the head takes one arena");
 
-/* 1: a chunk of ours lies at that multiple of TM_CHUNK. Read without a lock: whoever asks for the
- * address of a live block reads what was stored before he got the block. */
+/* 1: the head of a chunk of ours is mapped at that multiple of TM_CHUNK, and stays so. Read without
+ * a lock: whoever asks for the address of a live block reads what was stored before he got the
+ * block. */
 extern uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
 
 extern struct tm_lock tm_arena_lock;
@@ -116,6 +117,11 @@ void tm_chunk_give_arena(struct tm_arena *arena);
 /* Takes an empty arena out of reach while its pages are purged; tm_chunk_give_arena() brings it
  * back. */
 void tm_chunk_hide_arena(struct tm_arena *arena);
+
+/* Unmaps the chunks of which every arena is empty. True if there were any. */
+bool tm_chunk_unmap_empty(void);
+/* The heads that stayed behind, linked by next; for the census. */
+const struct tm_chunk *tm_chunk_bare_heads(void);
 
 /* Bytes of address space in chunks; relaxed. */
 extern _Atomic uint64_t tm_chunk_mapped_bytes;

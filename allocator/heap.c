@@ -19,8 +19,12 @@ _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec")))
 _Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec"))) = TM_HEAP_NO_ID;
 _Atomic uint32_t tm_heaps_in_use;
 
-/* How often all heaps were asked to give back what they can. */
-static _Atomic uint32_t trim_calls;
+/* How often all heaps were asked to give back what they can, and to look what came back from other
+ * threads. */
+static _Atomic uint32_t trim_calls, sweep_calls;
+/* Bytes that other threads handed back to owned pools, since the last call for a sweep; in steps of
+ * a quarter pool. */
+static _Atomic size_t waiting;
 
 uint32_t tm_heap_trims_called(void)
 {
@@ -85,14 +89,22 @@ static uint32_t page_budget(void)
     return pages < PAGES_KEPT ? PAGES_KEPT : (uint32_t)pages;
 }
 
+static unsigned purge_known(struct tm_heap *heap);
+static void sweep(struct tm_heap *heap);
+
 static void settle(struct tm_heap *heap)
 {
+    uint32_t sweeps = atomic_load_explicit(&sweep_calls, memory_order_relaxed);
+    if (tm_unlikely(sweeps != heap->sweep_seen)) {
+        heap->sweep_seen = sweeps;
+        sweep(heap);
+    }
     if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() &&
         !tm_os_purge_refused())
-        tm_heap_purge(heap);
-    uint32_t calls = tm_heap_trims_called();
-    if (tm_unlikely(calls != heap->trim_seen)) {
-        heap->trim_seen = calls;
+        purge_known(heap);
+    uint32_t trims = tm_heap_trims_called();
+    if (tm_unlikely(trims != heap->trim_seen)) {
+        heap->trim_seen = trims;
         tm_heap_purge(heap);
     }
 }
@@ -222,18 +234,45 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
 
 /* ---- a pool drains ---- */
 
+/* Looks after a partial or holed pool: takes in what came back, gives it back if nothing is in use,
+ * else finds the pages that became free. */
+static void tend(struct tm_heap *heap, struct tm_pool *pool)
+{
+    tm_pool_collect(pool);
+    if (tm_pool_in_use(pool) == 0) {
+        leave_lists(heap, pool);
+        tm_pool_give(pool);
+    } else {
+        note_free_pages(heap, pool, tm_pool_look(pool));
+        tm_pool_attend(pool, tm_pool_in_use(pool), tm_classes[pool->size_class].step);
+    }
+}
+
+static void tend_list(struct tm_heap *heap, struct tm_link *head)
+{
+    if (tm_list_empty(head))
+        return;
+    for (struct tm_link *link = head->next, *next; link != head; link = next) {
+        next = link->next;
+        tend(heap, tm_pool_of_link(link));
+    }
+}
+
+/* Tends all pools but the current ones. (A holed pool that a partial one has become meanwhile is
+ * tended twice.) */
+static void sweep(struct tm_heap *heap)
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        tend_list(heap, &heap->partial[size_class]);
+        tend_list(heap, &heap->holed[size_class]);
+    }
+}
+
 void tm_heap_attention(struct tm_pool *pool)
 {
     struct tm_heap *heap = tm_heap;
     bool nested = begin(heap);
-    uint32_t in_use = pool->floor;
-    if (in_use != 0) {
-        note_free_pages(heap, pool, tm_pool_look(pool));
-        tm_pool_attend(pool, in_use, tm_classes[pool->size_class].step);
-    } else {
-        leave_lists(heap, pool);
-        tm_pool_give(pool);
-    }
+    tend(heap, pool);
     settle(heap);
     end(heap, nested);
 }
@@ -259,30 +298,45 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
         tm_share_unlist(pool);
         adopt(heap, pool);
         tm_list_insert(&heap->partial[pool->size_class], &pool->link);
-        note_free_pages(heap, pool, tm_pool_look(pool));
-        tm_pool_attend(pool, tm_pool_in_use(pool), tm_classes[pool->size_class].step);
+        tend(heap, pool);
     } else {
         tm_share(pool);
+    }
+}
+
+/* An owned pool has blocks waiting for its owner, who looks when he needs some. If many wait
+ * altogether, he is called. */
+static void call_owners(const struct tm_pool *pool)
+{
+    size_t bytes = tm_pool_pages(pool) * TM_PAGE / 4;
+    if (atomic_fetch_add_explicit(&waiting, bytes, memory_order_relaxed) + bytes >
+        tm_cache_budget()) {
+        atomic_store_explicit(&waiting, 0, memory_order_relaxed);
+        atomic_fetch_add_explicit(&sweep_calls, 1, memory_order_relaxed);
     }
 }
 
 static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
     bool home = is_home(heap, pool);
-    uint32_t worth_sharing = tm_classes[pool->size_class].capacity / 4u + 1;
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     uint64_t next;
     do {
         block->next = tm_remote_first(pool, remote);
         next = tm_remote_push(pool, remote, block);
+        /* Worth looking at: the last block in use, and a quarter of what was in use when nobody
+         * looked last. */
         if ((remote & TM_REMOTE_OWNED) == 0 &&
             (home || tm_remote_count(next) == tm_remote_in_use(next) ||
-             tm_remote_count(next) == worth_sharing))
+             tm_remote_count(next) == tm_remote_in_use(next) / 4 + 1))
             next |= TM_REMOTE_OWNED;
     } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next,
                                                     memory_order_acq_rel, memory_order_acquire));
     if (((remote ^ next) & TM_REMOTE_OWNED) != 0)
         receive(heap, pool);
+    else if ((next & TM_REMOTE_OWNED) != 0 &&
+             tm_remote_count(next) == tm_classes[pool->size_class].capacity / 4u + 1)
+        call_owners(pool);
 }
 
 void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
@@ -330,9 +384,9 @@ static unsigned purge_holed(struct tm_heap *heap, unsigned size_class)
     return went;
 }
 
-bool tm_heap_purge(struct tm_heap *heap)
+/* Purges what is known to be free. Returns how many pages went. */
+static unsigned purge_known(struct tm_heap *heap)
 {
-    bool nested = begin(heap);
     unsigned went = 0;
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
         empty_bin(heap, size_class);
@@ -340,8 +394,16 @@ bool tm_heap_purge(struct tm_heap *heap)
             went += purge_pool(heap, heap->current[size_class]);
         went += purge_holed(heap, size_class);
     }
+    return went;
+}
+
+bool tm_heap_purge(struct tm_heap *heap)
+{
+    bool nested = begin(heap);
+    sweep(heap);
+    bool went = purge_known(heap) != 0;
     end(heap, nested);
-    return went != 0;
+    return went;
 }
 
 void tm_heap_call_for_trim(void)
@@ -398,7 +460,9 @@ static void inherit(struct tm_heap *heap, struct tm_pool *pool)
     tm_pool_lose_free(pool);
     tm_pool_collect(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
-    if (pool->free != NULL || pool->uncarved != 0)
+    if (tm_pool_in_use(pool) == 0)
+        tm_pool_give(pool);
+    else if (pool->free != NULL || pool->uncarved != 0)
         tm_share(pool);
     else if (!tm_share_disown(pool))
         tm_pool_give(pool);

@@ -15,12 +15,13 @@ struct tm_heap {
     struct tm_link holed[TM_CLASSES];    /* the same, of which whole pages are free */
     uint8_t bin_zero[TM_CLASSES];        /* 1: the bin's blocks are zero but for their first word */
     uint32_t free_pages;                 /* sum of free_pages of the owned pools */
-    uint32_t id;        /* from 1; stays with the struct when another thread gets it;
-                           0: one of the two empty heaps */
-    uint32_t trim_seen; /* the last call for a trim that this heap answered */
-    _Atomic bool busy;  /* inside a slow path; read by a thread that wants to fork */
-    bool lost;          /* its thread never left a slow path: the child of the fork keeps off it */
-    bool in_use;        /* belongs to a running thread; guarded by the register's lock */
+    uint32_t id;         /* from 1; stays with the struct when another thread gets it;
+                            0: one of the two empty heaps */
+    uint32_t sweep_seen; /* the last call to look what other threads handed back that it answered */
+    uint32_t trim_seen;  /* the last call for a trim that this heap answered */
+    _Atomic bool busy;   /* inside a slow path; read by a thread that wants to fork */
+    bool lost;           /* its thread never left a slow path: the child of the fork keeps off it */
+    bool in_use;         /* belongs to a running thread; guarded by the register's lock */
     struct tm_heap *next;       /* all heaps ever made; constant once set */
     struct tm_heap *next_spare; /* heaps without a thread; guarded by the register's lock */
 };

@@ -31,12 +31,14 @@ static struct entry *find(uintptr_t address)
 {
     if (table_size == 0 || address <= GRAVE)
         return NULL;
-    for (size_t slot = slot_of(address);; slot = (slot + 1) & (table_size - 1)) {
+    size_t slot = slot_of(address);
+    for (size_t probes = 0; probes < table_size; probes++, slot = (slot + 1) & (table_size - 1)) {
         if (table[slot].address == address)
             return &table[slot];
         if (table[slot].address == 0)
             return NULL;
     }
+    return NULL;
 }
 
 static void put(uintptr_t address, size_t bytes)
@@ -67,6 +69,9 @@ static bool reserve(void)
     if (fresh == NULL)
         return (table_used + 1) < table_size;
     table = fresh;
+    /* A frozen copy of the process may see one without the other: the larger size must not come
+     * first. */
+    atomic_signal_fence(memory_order_seq_cst);
     table_size = size;
     table_used = 0;
     for (size_t i = 0; i < old_size; i++)

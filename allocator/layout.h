@@ -29,8 +29,12 @@ enum {
     TM_CHUNK_ARENAS = 1 << (TM_CHUNK_SHIFT - TM_ARENA_SHIFT),
     TM_CHUNK_SLOTS = 1 << (TM_CHUNK_SHIFT - TM_SLOT_SHIFT),
     TM_POOL_PAGES_MAX = 16,
-    /* Addresses that user space can have on the 64-bit systems that are supported. */
+/* Of the addresses that the kernel gives a program that does not ask for more. */
+#if defined(__aarch64__)
+    TM_ADDRESS_BITS = 48,
+#else
     TM_ADDRESS_BITS = 47,
+#endif
 };
 
 /* Number of chunk-sized stretches of the address space: the size of the validity table. */

@@ -143,10 +143,9 @@ bool tm_os_purge(void *address, size_t bytes)
         if (start != (uintptr_t)address || end != (uintptr_t)address + bytes)
             return false;
     }
-    long result;
-    do
+    long result = -EAGAIN;
+    for (int tries = 0; tries < 10 && (result == -EAGAIN || result == -EINTR); tries++)
         result = call6(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0);
-    while (result == -EAGAIN || result == -EINTR);
     if (failed(result)) {
         /* EINVAL: the program locked the pages (mlockall), which may end; a filter's refusal does
          * not. */
@@ -173,7 +172,9 @@ void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
 
 void tm_os_guard(void *address, size_t bytes)
 {
-    call6(SYS_mprotect, (long)address, (long)bytes, PROT_NONE, 0, 0, 0);
+    /* The kernel would round up to its own page, and take what lies behind. */
+    if (bytes % kernel_page() == 0)
+        call6(SYS_mprotect, (long)address, (long)bytes, PROT_NONE, 0, 0, 0);
 }
 
 void tm_os_wait(_Atomic int *word, int value)

@@ -29,6 +29,11 @@ static void forget_counts(struct tm_pool *pool)
     pool->page_free.many = 0;
 }
 
+static unsigned slots_of(unsigned pages)
+{
+    return (pages + TM_SLOT_PAGES - 1) / TM_SLOT_PAGES;
+}
+
 static void count_purged(int pages)
 {
     atomic_fetch_add_explicit(&tm_bytes_purged_in_pools, (uint64_t)(pages * (int64_t)TM_PAGE),
@@ -54,7 +59,7 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     pool->size_class = (uint8_t)size_class;
     pool->free_pages = 0;
     pool->listed = false;
-    for (unsigned i = 0; i < class->pages / TM_SLOT_PAGES; i++)
+    for (unsigned i = 0; i < slots_of(class->pages); i++)
         pool[i].form = (uint8_t)(TM_POOL_HEAD + i);
     return pool;
 }
@@ -67,7 +72,7 @@ void tm_pool_give(struct tm_pool *pool)
     if (pool->purged != 0)
         count_purged(-__builtin_popcount(pool->purged));
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
-    for (unsigned i = 0; i < pages / TM_SLOT_PAGES; i++)
+    for (unsigned i = 0; i < slots_of(pages); i++)
         pool[i].form = TM_POOL_NONE;
     tm_arena_give_pool(base, pages, dirty);
 }
@@ -116,6 +121,18 @@ static void block_pages(const struct tm_pool *pool, const void *block, uint32_t 
     *last = page_of_offset(offset + tm_classes[pool->size_class].block_size - 1);
 }
 
+/* Notes that pages are about to be written to. */
+static void soil(struct tm_pool *pool, uint16_t pages)
+{
+    pool->clean &= (uint16_t)~pages;
+    unsigned back = pool->purged & pages;
+    if (tm_unlikely(back != 0)) {
+        pool->purged &= (uint16_t)~pages;
+        count_purged(-__builtin_popcount(back));
+        tm_cache_bounced((unsigned)__builtin_popcount(back));
+    }
+}
+
 /* Pages that blocks of the lists reach into from the page before are written to once these are in
  * use. */
 static void soil_overlapped_pages(struct tm_pool *pool)
@@ -125,7 +142,7 @@ static void soil_overlapped_pages(struct tm_pool *pool)
         uint32_t index = tm_class_block_index(&tm_classes[pool->size_class], page << TM_PAGE_SHIFT);
         uint32_t start = page_of_offset((size_t)index * tm_classes[pool->size_class].block_size);
         if (start < page && (pool->uncarved >> start & 1) == 0)
-            pool->clean &= (uint16_t) ~(1u << page);
+            soil(pool, (uint16_t)(1u << page));
     }
 }
 
@@ -161,11 +178,7 @@ struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
     char *base = tm_pool_base(pool);
     uint16_t touched = mask16(page, page_of_offset((size_t)end * size - 1));
     *zero = (pool->clean & touched) == touched;
-    pool->clean &= (uint16_t)~touched;
-    if (pool->purged & touched) {
-        count_purged(-__builtin_popcount(pool->purged & touched));
-        pool->purged &= (uint16_t)~touched;
-    }
+    soil(pool, touched);
     pool->uncarved &= (uint16_t) ~(1u << page);
     pool->carved = (uint16_t)(pool->carved + (end - first));
     tm_pool_attend_never(pool, tm_pool_in_use(pool) + (end - first));
@@ -230,7 +243,7 @@ unsigned tm_pool_look(struct tm_pool *pool)
         block_pages(pool, block, &page, &last);
         for (; page <= last; page++) {
             uint32_t blocks = page_free_add(pool, page);
-            if (blocks >= near && (pool->uncarved >> page & 1) == 0)
+            if (blocks >= near && ((pool->uncarved | pool->clean) >> page & 1) == 0)
                 found += blocks == blocks_when_free(pool, page);
         }
     }
@@ -248,8 +261,6 @@ static uint16_t wholly_free_pages(const struct tm_pool *pool, const uint64_t *fr
         uint32_t first = tm_class_block_index(class, page << TM_PAGE_SHIFT);
         uint32_t last =
             tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
-        if (first >= class->capacity)
-            break;
         if (last >= class->capacity)
             last = class->capacity - 1u;
         bool all = true;
@@ -299,6 +310,7 @@ unsigned tm_pool_purge(struct tm_pool *pool)
         uint16_t run = mask16(first, first + count - 1);
         if (tm_os_purge(base + first * TM_PAGE, count * TM_PAGE)) {
             count_purged(__builtin_popcount(run & (unsigned)~pool->purged));
+            tm_cache_purged(count);
             pool->clean = (uint16_t)(pool->clean | run);
             pool->purged = (uint16_t)(pool->purged | run);
             went += count;

@@ -6,12 +6,17 @@
  */
 #include "allocator/share.h"
 
+#include "allocator/cache.h"
+
 /* Ownerless pools with free blocks, by class. */
 static struct {
     struct tm_lock lock;
     struct tm_link pools;
     _Atomic uint32_t count; /* read without the lock to see whether it pays to look */
 } shared[TM_CLASSES];
+
+/* Free pages inside listed pools, bytes: the sum of their free_pages. */
+static _Atomic uint64_t free_page_bytes;
 
 /* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has
  * it. */
@@ -29,22 +34,75 @@ bool tm_share_disown(struct tm_pool *pool)
     }
 }
 
+static void forget_free_pages(struct tm_pool *pool)
+{
+    atomic_fetch_sub_explicit(&free_page_bytes, pool->free_pages * TM_PAGE, memory_order_relaxed);
+    pool->free_pages = 0;
+}
+
+/* Takes a listed pool out of its list, whose lock the caller has, besides the OWNED bit. */
+static void remove_listed(struct tm_pool *pool)
+{
+    pool->listed = false;
+    tm_list_remove(&pool->link);
+    forget_free_pages(pool);
+    atomic_fetch_sub_explicit(&shared[pool->size_class].count, 1, memory_order_relaxed);
+}
+
 void tm_share_unlist(struct tm_pool *pool)
 {
     unsigned size_class = pool->size_class;
     tm_lock(&shared[size_class].lock);
-    if (pool->listed) {
-        pool->listed = false;
-        tm_list_remove(&pool->link);
-        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
-    }
+    if (pool->listed)
+        remove_listed(pool);
     tm_unlock(&shared[size_class].lock);
 }
 
-/* Puts a pool into the shared list and gives it up, or gives it back if it drained. */
+/* The first or the last pool of the list that nobody has the OWNED bit of; NULL: there is none. */
+static struct tm_pool *take(unsigned size_class, bool first)
+{
+    if (atomic_load_explicit(&shared[size_class].count, memory_order_relaxed) == 0)
+        return NULL;
+    struct tm_pool *found = NULL;
+    tm_lock(&shared[size_class].lock);
+    struct tm_link *head = &shared[size_class].pools;
+    struct tm_link *link = tm_list_empty(head) ? head : first ? head->next : head->previous;
+    for (; link != head && found == NULL; link = first ? link->next : link->previous) {
+        struct tm_pool *pool = tm_pool_of_link(link);
+        uint64_t before =
+            atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
+        /* Else somebody is about to unlist it. */
+        if ((before & TM_REMOTE_OWNED) == 0)
+            found = pool;
+    }
+    if (found != NULL)
+        remove_listed(found);
+    tm_unlock(&shared[size_class].lock);
+    return found;
+}
+
+struct tm_pool *tm_share_take(unsigned size_class)
+{
+    return take(size_class, true);
+}
+
+/* Nobody's budget counts the free pages of the shared pools but this. */
+static void settle(struct tm_pool *pool)
+{
+    unsigned found = tm_pool_look(pool);
+    uint64_t bytes =
+        atomic_fetch_add_explicit(&free_page_bytes, found * TM_PAGE, memory_order_relaxed) +
+        found * TM_PAGE;
+    if (pool->free_pages != 0 && bytes > tm_cache_budget() / 2) {
+        forget_free_pages(pool);
+        tm_pool_purge(pool);
+    }
+}
+
 void tm_share(struct tm_pool *pool)
 {
     unsigned size_class = pool->size_class;
+    settle(pool);
     tm_lock(&shared[size_class].lock);
     if (!pool->listed) {
         pool->listed = true;
@@ -58,32 +116,29 @@ void tm_share(struct tm_pool *pool)
     }
 }
 
-/* A pool out of the shared list, owned by nobody but the caller; NULL: there is none. */
-struct tm_pool *tm_share_take(unsigned size_class)
+bool tm_share_purge(void)
 {
-    if (atomic_load_explicit(&shared[size_class].count, memory_order_relaxed) == 0)
-        return NULL;
-    struct tm_pool *found = NULL;
-    tm_lock(&shared[size_class].lock);
-    struct tm_link *head = &shared[size_class].pools;
-    struct tm_link *link = tm_list_empty(head) ? head : head->next;
-    for (; link != head && found == NULL; link = link->next) {
-        struct tm_pool *pool = tm_pool_of_link(link);
-        uint64_t before =
-            atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
-        /* Else somebody is about to unlist it. */
-        if ((before & TM_REMOTE_OWNED) == 0)
-            found = pool;
+    unsigned went = 0;
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        /* Each pool that is there now once: the purged ones go to the front again. */
+        uint32_t count = atomic_load_explicit(&shared[size_class].count, memory_order_relaxed);
+        for (; count > 0; count--) {
+            struct tm_pool *pool = take(size_class, false);
+            if (pool == NULL)
+                break;
+            tm_pool_collect(pool);
+            if (tm_pool_in_use(pool) == 0) {
+                tm_pool_give(pool);
+            } else {
+                went += tm_pool_purge(pool);
+                tm_share(pool);
+            }
+        }
     }
-    if (found != NULL) {
-        found->listed = false;
-        tm_list_remove(&found->link);
-        atomic_fetch_sub_explicit(&shared[size_class].count, 1, memory_order_relaxed);
-    }
-    tm_unlock(&shared[size_class].lock);
-    return found;
+    return went != 0;
 }
 
+/* A pool out of the shared list, owned by nobody but the caller; NULL: there is none. */
 void tm_share_lock_all(void)
 {
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)

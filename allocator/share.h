@@ -18,6 +18,9 @@ void tm_share_unlist(struct tm_pool *pool);
 /* A pool out of the shared list, with the OWNED bit; NULL: there is none. */
 struct tm_pool *tm_share_take(unsigned size_class);
 
+/* Purges every free page of the shared pools. True if pages went. */
+bool tm_share_purge(void);
+
 /* The locks of the lists, for thread.c around a fork. */
 void tm_share_lock_all(void);
 void tm_share_unlock_all(void);

@@ -48,7 +48,12 @@ void *tm_span_take(size_t size, size_t alignment, bool zero)
     else if (size <= TM_SPAN_MAX && alignment <= TM_SPAN_MAX)
         base = take_arenas(pages, alignment, zero);
     /* A mapping is exact: it may still fit where no chunk does. */
-    return base != NULL ? base : tm_large_take(size, alignment);
+    if (base == NULL)
+        base = tm_large_take(size, alignment);
+    /* Empty chunks are kept; now somebody needs the addresses (RLIMIT_AS). */
+    if (base == NULL && tm_arena_trim())
+        base = tm_large_take(size, alignment);
+    return base;
 }
 
 size_t tm_span_bytes(const void *address)

@@ -95,25 +95,42 @@ static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
     return block;
 }
 
-struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
+/* Gives the calling thread its heap. Past its end it gets none: nobody would wind it up. */
+static struct tm_heap *settle_in(void)
 {
-    /* Past its end a thread gets no heap: nobody would wind it up. */
-    if (tm_heap == &tm_heap_gone)
-        return refill_for_the_gone(size_class, zero);
-    struct tm_heap *heap = new_heap();
+    struct tm_heap *heap = tm_heap == &tm_heap_none ? new_heap() : NULL;
     if (heap == NULL)
         return NULL;
     tm_heap = heap;
     tm_heap_id = heap->id;
-    struct tm_block *block = tm_heap_refill(heap, size_class, zero);
     /* May allocate itself; the heap is in place. */
     if (tm_on_thread_heap != NULL)
         tm_on_thread_heap();
+    return heap;
+}
+
+struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
+{
+    struct tm_heap *heap = settle_in();
+    if (heap == NULL)
+        return refill_for_the_gone(size_class, zero);
+    /* What it just allocated may have filled the bin. */
+    struct tm_block *block = heap->bin[size_class];
+    if (block == NULL)
+        return tm_heap_refill(heap, size_class, zero);
+    heap->bin[size_class] = block->next;
+    *zero = false;
     return block;
 }
 
 void tm_thread_free(struct tm_pool *pool, struct tm_block *block)
 {
+    /* A thread that only frees gets a heap as well, or all such threads would queue for the lock
+     * below. */
+    if (tm_likely(tm_heap->id != 0) || settle_in() != NULL) {
+        tm_heap_free_remote(tm_heap, pool, block);
+        return;
+    }
     tm_lock(&homeless_lock);
     tm_heap_free_remote(tm_heap, pool, block);
     tm_unlock(&homeless_lock);

@@ -10,7 +10,7 @@
 /* As tm_heap_refill(), for a thread whose heap is empty: gets it a heap, or serves it from the
  * shared one if its own is gone. */
 struct tm_block *tm_thread_refill(unsigned size_class, bool *zero);
-/* As tm_heap_free_remote(), for such a thread. */
+/* Frees a block of a pool that is not the calling thread's heap's. */
 void tm_thread_free(struct tm_pool *pool, struct tm_block *block);
 
 /* For fork.c, the gate being closed: waits until no other thread is on a slow path. */
@@ -27,7 +27,9 @@ extern _Atomic(struct tm_heap *) tm_heaps;
 /* The memory that heaps are cut from, for the census; grows only, guarded by the register's lock.
  */
 #define TM_HEAP_STRETCH ((size_t)64 * 1024)
-enum { TM_HEAP_STRETCHES_MAX = 1 << 20 }; /* more than a process can have threads for */
+enum {
+    TM_HEAPS_MAX = 1 << 22
+}; /* more than a process can have threads: the kernel's largest pid */
 struct tm_heap_stretch {
     struct tm_heap_stretch *next;
 };

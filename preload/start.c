@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 
 #include "allocator/tidemark_alloc.h"
@@ -38,12 +38,27 @@ static void fork_child(void)
     tm_record_fork_child();
 }
 
-__attribute__((constructor)) static void start(void)
+/* What `name=` has in the environment; NULL: it is not there. getenv() does not work yet. */
+static const char *in_environment(char **environment, const char *name)
 {
+    size_t length = strlen(name);
+    for (; environment != NULL && *environment != NULL; environment++)
+        if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+            return *environment + length + 1;
+    return NULL;
+}
+
+/* Linked with -z initfirst: it runs before every other library's constructor. Handlers for fork run
+ * in reverse order of their registration, so the allocator's locks are then the last that a forking
+ * thread takes. Taken first, they would deadlock with any library that has a handler of its own and
+ * allocates under its lock. */
+__attribute__((constructor)) static void start(int argc, char **argv, char **environment)
+{
+    (void)argc, (void)argv;
     bool trusted = getauxval(AT_SECURE) == 0;
     /* Static: too large for a small stack, and nothing may be allocated for it. */
     static struct tm_config config;
-    tm_config_read(getenv("TIDEMARK"), trusted, &config);
+    tm_config_read(in_environment(environment, "TIDEMARK"), trusted, &config);
     tm_start();
     if (config.retain_set)
         tm_set_retain(config.retain_bytes, config.retain_percent);

@@ -120,7 +120,7 @@ struct tm_snapshot_arena {
 struct tm_snapshot_pool {
     uint64_t base;       /* address */
     uint16_t size_class; /* index in CLASSES */
-    uint16_t pages;      /* of mask_page_bytes: 4 or 16 */
+    uint16_t pages;      /* of mask_page_bytes: 4 to 16 */
     uint16_t live;       /* live blocks */
     uint16_t binned;     /* free blocks in the owner's bin */
     uint16_t remote;     /* free blocks handed back by other threads, not yet collected */

@@ -25,7 +25,7 @@ static void next(struct json *json, const char *key)
         fprintf(json->out, "\"%s\": ", key);
 }
 
-static void open(struct json *json, const char *key, char bracket)
+static void start(struct json *json, const char *key, char bracket)
 {
     if (json->depth > 0)
         next(json, key);
@@ -81,12 +81,12 @@ static void address(struct json *json, const char *key, uint64_t value)
 static void write_process(struct json *json, const struct tm_snapshot_file *snapshot)
 {
     const struct tm_snapshot_process *process = &snapshot->process;
-    open(json, "process", '{');
+    start(json, "process", '{');
     signed_number(json, "pid", process->pid);
     signed_number(json, "parent", process->parent);
     number(json, "threads", process->threads);
     text(json, "exe", snapshot->exe.bytes, snapshot->exe.length);
-    open(json, "command", '[');
+    start(json, "command", '[');
     for (size_t at = 0; at < snapshot->command.length;) {
         const char *argument = snapshot->command.bytes + at;
         size_t length = strnlen(argument, snapshot->command.length - at);
@@ -107,7 +107,7 @@ static void write_process(struct json *json, const struct tm_snapshot_file *snap
 static void write_verdict(struct json *json, const struct tm_report *report)
 {
     static const char *const python[] = {"none", "direct", "own pools"};
-    open(json, "verdict", '{');
+    start(json, "verdict", '{');
     string(json, "summary", report->verdict.summary);
     string(json, "why", report->verdict.why);
     string(json, "remedy", report->verdict.remedy);
@@ -123,10 +123,10 @@ static void write_verdict(struct json *json, const struct tm_report *report)
 static void write_ledger(struct json *json, const struct tm_ledger *ledger)
 {
     string(json, "rss_source", ledger->rss_source);
-    open(json, "ledger", '[');
+    start(json, "ledger", '[');
     for (size_t i = 0; i < ledger->count; i++) {
         const struct tm_ledger_row *row = &ledger->rows[i];
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         string(json, "name", row->name);
         signed_number(json, "bytes", row->bytes);
         string(json, "meaning", row->meaning);
@@ -138,12 +138,12 @@ static void write_ledger(struct json *json, const struct tm_ledger *ledger)
 
 static void write_classes(struct json *json, const struct tm_report *report)
 {
-    open(json, "classes", '[');
+    start(json, "classes", '[');
     for (size_t i = 0; i < report->snapshot->class_count; i++) {
         const struct tm_class_use *class = &report->heap.classes[i];
         if (class->pools == 0)
             continue;
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         number(json, "size_class", i);
         number(json, "block_bytes", class->block_bytes);
         number(json, "pool_bytes", class->pool_bytes);
@@ -166,9 +166,9 @@ static void write_heap(struct json *json, const struct tm_report *report)
 {
     static const char *const kinds[TM_SPAN_KINDS] = {"pages", "arenas", "mapping"};
     const struct tm_heap *heap = &report->heap;
-    open(json, "arenas", '[');
+    start(json, "arenas", '[');
     for (int i = 0; i < TM_FULLNESS_STEPS; i++) {
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         number(json, "live_percent_above", i == 0 ? 0 : (uint64_t)(i - 1) * 10);
         number(json, "live_percent_up_to", (uint64_t)i * 10);
         number(json, "arenas", heap->fullness[i].arenas);
@@ -177,9 +177,9 @@ static void write_heap(struct json *json, const struct tm_report *report)
         shut(json, '}');
     }
     shut(json, ']');
-    open(json, "granularity", '[');
+    start(json, "granularity", '[');
     for (int i = 0; i < TM_UNITS; i++) {
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         number(json, "unit_bytes", heap->units[i].unit_bytes);
         number(json, "return_bytes", heap->units[i].return_bytes);
         shut(json, '}');
@@ -187,9 +187,9 @@ static void write_heap(struct json *json, const struct tm_report *report)
     shut(json, ']');
     number(json, "page_floor_bytes", heap->floor_bytes);
     number(json, "pool_resident_bytes", heap->pool_bytes);
-    open(json, "spans", '[');
+    start(json, "spans", '[');
     for (int i = 0; i < TM_SPAN_KINDS; i++) {
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         string(json, "kind", kinds[i]);
         number(json, "count", heap->spans[i].count);
         number(json, "bytes", heap->spans[i].bytes);
@@ -203,16 +203,16 @@ static void write_heap(struct json *json, const struct tm_report *report)
 static void write_timeline(struct json *json, const struct tm_report *report)
 {
     const struct tm_snapshot_file *snapshot = report->snapshot;
-    open(json, "timeline", '{');
+    start(json, "timeline", '{');
     if (snapshot->moment_count > 0) {
         const struct tm_snapshot_moment *peak = &snapshot->moments[report->peak_moment];
         number(json, "peak_bytes", tm_moment_bytes(peak));
         number(json, "peak_since_start_ns", peak->since_start_ns);
     }
-    open(json, "moments", '[');
+    start(json, "moments", '[');
     for (size_t i = 0; i < snapshot->moment_count; i++) {
         const struct tm_snapshot_moment *moment = &snapshot->moments[i];
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         number(json, "since_start_ns", moment->since_start_ns);
         number(json, "pool_bytes", moment->pool_bytes);
         number(json, "span_bytes", moment->span_bytes);
@@ -230,10 +230,10 @@ static void write_mappings(struct json *json, const struct tm_report *report)
     static const char *const kinds[TM_MAP_KINDS] = {
         "anonymous", "code made at run time", "brk", "stack", "code", "data", "file", "shared",
         "kernel"};
-    open(json, "other_mappings", '[');
+    start(json, "other_mappings", '[');
     for (size_t i = 0; i < report->maps.other_count; i++) {
         const struct tm_other_map *other = &report->maps.others[i];
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         address(json, "start", other->map->start);
         address(json, "end", other->map->end);
         string(json, "kind", kinds[other->kind]);
@@ -248,7 +248,7 @@ static void write_mappings(struct json *json, const struct tm_report *report)
 static void write_cost(struct json *json, const struct tm_report *report)
 {
     const struct tm_snapshot_file *snapshot = report->snapshot;
-    open(json, "cost", '{');
+    start(json, "cost", '{');
     number(json, "metadata_resident_bytes",
            (uint64_t)report->ledger.group_bytes[TM_LEDGER_METADATA]);
     number(json, "library_resident_bytes", report->maps.library_bytes);
@@ -257,10 +257,10 @@ static void write_cost(struct json *json, const struct tm_report *report)
     number(json, "file_bytes", snapshot->file_bytes);
     shut(json, '}');
     /* A list and not an object: names come from the file and could be there twice. */
-    open(json, "counters", '[');
+    start(json, "counters", '[');
     for (size_t i = 0; i < snapshot->counter_count; i++) {
         const struct tm_snapshot_counter *counter = &snapshot->counters[i];
-        open(json, NULL, '{');
+        start(json, NULL, '{');
         text(json, "name", counter->name, strnlen(counter->name, sizeof counter->name));
         number(json, "value", counter->value);
         shut(json, '}');
@@ -272,7 +272,7 @@ static void write_exactness(struct json *json, const struct tm_report *report)
 {
     const struct tm_snapshot_file *snapshot = report->snapshot;
     uint32_t flags = snapshot->header.flags;
-    open(json, "exactness", '{');
+    start(json, "exactness", '{');
     boolean(json, "frozen_copy", !(flags & TM_SNAPSHOT_IN_PROCESS));
     boolean(json, "heap_walked", !(flags & TM_SNAPSHOT_NO_HEAP));
     number(json, "cut_operations", snapshot->process.inconsistencies);
@@ -284,7 +284,7 @@ static void write_exactness(struct json *json, const struct tm_report *report)
 void tm_report_json(FILE *out, const struct tm_report *report)
 {
     struct json json = {.out = out, .first = true};
-    open(&json, NULL, '{');
+    start(&json, NULL, '{');
     number(&json, "format_version", report->snapshot->header.version);
     number(&json, "rss_bytes", report->ledger.rss_bytes);
     write_ledger(&json, &report->ledger);

@@ -45,7 +45,7 @@ bool tm_build_id(int memory, uint64_t start, uint64_t end, char id[TM_BUILD_ID_H
 {
     static Elf64_Phdr headers[HEADERS];
     static char notes[NOTES];
-    Elf64_Ehdr elf;
+    Elf64_Ehdr elf = {.e_phnum = 0};
     if (!fetch(memory, start, &elf, sizeof elf) || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
         elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof headers[0])
         return false;

@@ -115,7 +115,7 @@ static struct {
 
 void tm_say_start(void)
 {
-    struct stat now;
+    struct stat now = {.st_mode = 0};
     if (tm_sys3(SYS_fstat, 2, (long)&now, 0) == 0) {
         start_stderr.device = now.st_dev;
         start_stderr.inode = now.st_ino;
@@ -128,7 +128,7 @@ void tm_say_start(void)
  * takes lines at its end by agreement. */
 static bool stderr_is_for_people(void)
 {
-    struct stat now;
+    struct stat now = {.st_mode = 0};
     if (tm_sys3(SYS_fstat, 2, (long)&now, 0) != 0)
         return false;
     if (start_stderr.mode != 0 && now.st_dev == start_stderr.device &&

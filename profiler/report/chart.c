@@ -150,7 +150,8 @@ static void draw_axes(FILE *out, const struct tm_chart_frame *frame)
     char text[TM_FIGURE_TEXT];
     bool gib = frame->bytes >= 4096 * MIB;
     bool fraction = step < (gib ? 1024 * MIB : MIB);
-    for (double bytes = 0; bytes <= frame->bytes * 1.0001; bytes += step) {
+    for (int line = 0; line * step <= frame->bytes * 1.0001; line++) {
+        double bytes = line * step;
         double y = y_of(frame, bytes);
         fprintf(out, "<line class=\"grid\" x1=\"%.0f\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\"/>",
                 frame->left, y, right, y);
@@ -160,7 +161,8 @@ static void draw_axes(FILE *out, const struct tm_chart_frame *frame)
     }
     double tick = nice_step(frame->seconds, 8);
     int decimals = tick >= 1 ? 0 : tick >= 0.1 ? 1 : tick >= 0.01 ? 2 : 3;
-    for (double seconds = 0; seconds <= frame->seconds * 1.0001; seconds += tick) {
+    for (int mark = 0; mark * tick <= frame->seconds * 1.0001; mark++) {
+        double seconds = mark * tick;
         double x = x_of(frame, seconds);
         fprintf(out, "<line class=\"axis\" x1=\"%.1f\" y1=\"%.0f\" x2=\"%.1f\" y2=\"%.0f\"/>", x,
                 bottom, x, bottom + 5);

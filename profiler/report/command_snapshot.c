@@ -123,13 +123,14 @@ static void expand(const struct tm_target *target, unsigned number, char *to, si
     }
     for (const char *p = target->out; *p != '\0' && used + 1 < size; p++) {
         int added = 1;
-        if (*p != '%' || p[1] == '\0')
-            snprintf(to + used, size - used, "%c", *p);
-        else if (*++p == 'p')
+        bool field = *p == '%' && p[1] != '\0';
+        if (field)
+            p++;
+        if (field && *p == 'p')
             added = snprintf(to + used, size - used, "%d", (int)target->inner_pid);
-        else if (*p == 'n')
+        else if (field && *p == 'n')
             added = snprintf(to + used, size - used, "%u", number);
-        else if (*p == 'e')
+        else if (field && *p == 'e')
             added = snprintf(to + used, size - used, "%s", target->program);
         else
             snprintf(to + used, size - used, "%c", *p);

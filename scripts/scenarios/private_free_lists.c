@@ -66,6 +66,8 @@ int main(int argc, char **argv)
     void **buffers = calloc(settings.buffers, sizeof *buffers);
     if (!sessions || !buffers) {
         fputs("private-free-lists: out of memory; ask for less with --mib\n", stderr);
+        free(sessions);
+        free(buffers);
         return 1;
     }
     phase_tell(start, "start");

@@ -239,6 +239,13 @@ uint64_t fixture_next(uint64_t *state)
     return z ^ z >> 31;
 }
 
+/* Random bits of which three in four are set. */
+static uint64_t dense_mask(uint64_t *state)
+{
+    uint64_t bits = fixture_next(state);
+    return bits | fixture_next(state);
+}
+
 /* Fills one arena with pools of 4 or 16 pages, free runs, and pages in no pool, in random order. */
 static void add_random_arena(struct tm_snapshot_arena *arena, struct fixture *pools,
                              struct fixture *pages, uint64_t *state)
@@ -296,8 +303,7 @@ void fixture_random(struct fixture *fixture, uint64_t seed, size_t arenas)
         /* Now and then a gap, so that a unit of 2 MiB is not whole. */
         base += dice % 16 == 0 ? 2 * ARENA : ARENA;
         struct tm_snapshot_arena arena = {.base = base, .kind = TM_CENSUS_ARENA_POOLS};
-        arena.resident_mask =
-            dice >> 8 & 1 ? ~UINT64_C(0) : fixture_next(&seed) | fixture_next(&seed);
+        arena.resident_mask = dice >> 8 & 1 ? ~UINT64_C(0) : dense_mask(&seed);
         if (dice >> 9 & 3)
             arena.free_mask = ~UINT64_C(0); /* most are empty, so that wide units happen */
         else

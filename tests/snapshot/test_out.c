@@ -32,7 +32,7 @@ static void expansion(void **state)
     assert_string_equal(path, expected);
     memset(pattern, 0, sizeof pattern);
     for (size_t i = 0; i + 2 < sizeof pattern; i += 2)
-        memcpy(pattern + i, "%e", 2);
+        pattern[i] = '%', pattern[i + 1] = 'e';
     pattern[0] = '/';
     pattern[1] = 'x';
     assert_int_equal(tm_out_expand(path, pattern, 1, 1, "twelve-bytes"), ENAMETOOLONG);

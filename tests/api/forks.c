@@ -97,7 +97,7 @@ static void child_of_a_threaded_program(void)
 {
     pthread_t threads[STORM];
     start_storm(threads);
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 40; i++) {
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {

@@ -53,7 +53,8 @@ def no_core():
 
 def run_case(program, case, library, plugins, limit):
     """(verdict, words, seconds); verdict: passed, failed, skipped"""
-    environment = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "LD_LIBRARY_PATH", "TIDEMARK", "MALLOC_PERTURB_")}
+    unwanted = ("LD_PRELOAD", "LD_LIBRARY_PATH", "TIDEMARK", "MALLOC_PERTURB_")
+    environment = {k: v for k, v in os.environ.items() if k not in unwanted}
     environment.update(TIDEMARK_API_LIBRARY=library, TIDEMARK_API_PLUGINS=plugins, LC_ALL="C")
     if library:
         environment["LD_PRELOAD"] = library
@@ -101,6 +102,7 @@ def main():
     parser.add_argument("--limit", type=float, default=60, help="seconds that a case may take")
     parser.add_argument("--failures", action="store_true", help="print only what is not as expected")
     options = parser.parse_args()
+    options.programs = os.path.abspath(options.programs)
 
     listed = read_differences(os.path.join(here, "differences.txt"))
     cases = []

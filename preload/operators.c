@@ -12,6 +12,7 @@
  * is met or the handler leaves, and throws std::bad_alloc. Built with -fexceptions, as exceptions
  * pass through these frames.
  */
+#include "allocator/fast.h"
 #include "allocator/tidemark_alloc.h"
 
 #include <dlfcn.h>
@@ -180,26 +181,26 @@ static bool power_of_two(size_t value)
 
 void *tm_new(size_t size)
 {
-    void *ptr = tm_malloc(size);
-    return __builtin_expect(ptr != NULL, 1) ? ptr : new_after_failure(size, 0);
+    void *ptr = tm_malloc_fast(size);
+    return tm_likely(ptr != NULL) ? ptr : new_after_failure(size, 0);
 }
 
 void tm_delete(void *ptr)
 {
-    tm_free(ptr);
+    tm_free_fast(ptr);
 }
 
 void *tm_new_aligned(size_t size, size_t alignment)
 {
-    if (__builtin_expect(!power_of_two(alignment), 0))
+    if (tm_unlikely(!power_of_two(alignment)))
         throw_bad_alloc(); /* no handler could make room for this */
     void *ptr = tm_aligned(alignment, size);
-    return __builtin_expect(ptr != NULL, 1) ? ptr : new_after_failure(size, alignment);
+    return tm_likely(ptr != NULL) ? ptr : new_after_failure(size, alignment);
 }
 
 void tm_delete_aligned(void *ptr, size_t alignment)
 {
-    tm_free(ptr);
+    tm_free_fast(ptr);
 }
 
 /* Nothrow new: the allocator directly while the throwing forms behind it are this file's. */
@@ -207,9 +208,9 @@ void tm_delete_aligned(void *ptr, size_t alignment)
 void *tm_new_nothrow(size_t size, const struct nothrow *tag)
 {
     bool ours = tm_new == own_new;
-    if (__builtin_expect(ours, 1)) {
-        void *ptr = tm_malloc(size);
-        if (__builtin_expect(ptr != NULL, 1))
+    if (tm_likely(ours)) {
+        void *ptr = tm_malloc_fast(size);
+        if (tm_likely(ptr != NULL))
             return ptr;
     }
     return nothrow_slow(size, 0, tag, false, ours);
@@ -218,9 +219,9 @@ void *tm_new_nothrow(size_t size, const struct nothrow *tag)
 void *tm_new_array_nothrow(size_t size, const struct nothrow *tag)
 {
     bool ours = tm_new_array == own_new_array && tm_new == own_new;
-    if (__builtin_expect(ours, 1)) {
-        void *ptr = tm_malloc(size);
-        if (__builtin_expect(ptr != NULL, 1))
+    if (tm_likely(ours)) {
+        void *ptr = tm_malloc_fast(size);
+        if (tm_likely(ptr != NULL))
             return ptr;
     }
     return nothrow_slow(size, 0, tag, true, ours);
@@ -228,14 +229,14 @@ void *tm_new_array_nothrow(size_t size, const struct nothrow *tag)
 
 void *tm_new_aligned_nothrow(size_t size, size_t alignment, const struct nothrow *tag)
 {
-    if (__builtin_expect(!power_of_two(alignment), 0)) {
+    if (tm_unlikely(!power_of_two(alignment))) {
         errno = ENOMEM;
         return NULL;
     }
     bool ours = tm_new_aligned == own_new_aligned;
-    if (__builtin_expect(ours, 1)) {
+    if (tm_likely(ours)) {
         void *ptr = tm_aligned(alignment, size);
-        if (__builtin_expect(ptr != NULL, 1))
+        if (tm_likely(ptr != NULL))
             return ptr;
     }
     return nothrow_slow(size, alignment, tag, false, ours);
@@ -243,14 +244,14 @@ void *tm_new_aligned_nothrow(size_t size, size_t alignment, const struct nothrow
 
 void *tm_new_array_aligned_nothrow(size_t size, size_t alignment, const struct nothrow *tag)
 {
-    if (__builtin_expect(!power_of_two(alignment), 0)) {
+    if (tm_unlikely(!power_of_two(alignment))) {
         errno = ENOMEM;
         return NULL;
     }
     bool ours = tm_new_array_aligned == own_new_array_aligned && tm_new_aligned == own_new_aligned;
-    if (__builtin_expect(ours, 1)) {
+    if (tm_likely(ours)) {
         void *ptr = tm_aligned(alignment, size);
-        if (__builtin_expect(ptr != NULL, 1))
+        if (tm_likely(ptr != NULL))
             return ptr;
     }
     return nothrow_slow(size, alignment, tag, true, ours);

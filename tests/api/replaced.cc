@@ -44,8 +44,7 @@ void *operator new(std::size_t size)
     return take(size);
 }
 
-// Without a sized form: the case that matters here.
-#pragma GCC diagnostic ignored "-Wsized-deallocation"
+// Without a sized form: that is the case that matters here.
 void operator delete(void *ptr) noexcept
 {
     give(ptr);

@@ -182,7 +182,8 @@ static void spans_grow_in_place(void **state)
     tm_free(arenas);
 }
 
-/* Pages that were purged and taken again within half a second earn a larger budget: let that be over. */
+/* Pages that were purged and taken again within half a second earn a larger budget: let that be
+ * over. */
 static void let_the_budget_settle(void)
 {
     usleep(700 * 1000);

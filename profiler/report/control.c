@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char LIBRARY[] = "libtidemark.so";
@@ -118,6 +119,49 @@ static int find_library(pid_t pid, uintptr_t *base)
     return error;
 }
 
+/* The value of a variable in the environment it was started with, or false. */
+static bool initial_variable(pid_t pid, const char *name, char *value, size_t size)
+{
+    char path[64];
+    char *entry = NULL;
+    size_t room = 0;
+    size_t length = strlen(name);
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    while (!found && getdelim(&entry, &room, '\0', file) > 0)
+        if (strncmp(entry, name, length) == 0 && entry[length] == '=') {
+            snprintf(value, size, "%s", entry + length + 1);
+            found = true;
+        }
+    free(entry);
+    fclose(file);
+    return found;
+}
+
+/* A process that was just started may not have got so far: waits for the library where its
+ * environment names it. */
+static int find_library_soon(pid_t pid, uintptr_t *base)
+{
+    enum { POLLS = 50 };
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    char value[4096];
+    int error = find_library(pid, base);
+    for (int polls = 0;
+         error == 0 && *base == 0 && polls < POLLS &&
+         initial_variable(pid, "LD_PRELOAD", value, sizeof value) && strstr(value, LIBRARY) != NULL;
+         polls++) {
+        nanosleep(&pause, NULL);
+        error = find_library(pid, base);
+        /* Mapped; it starts a moment later. */
+        if (*base != 0)
+            nanosleep(&pause, NULL);
+    }
+    return error;
+}
+
 static bool is_32_bit(pid_t pid)
 {
     char path[64];
@@ -161,28 +205,6 @@ static bool is_apart(pid_t pid)
     ssize_t length = readlink(path, theirs, sizeof theirs);
     return length > 0 && (readlink("/proc/self/ns/mnt", ours, sizeof ours) != length ||
                           memcmp(theirs, ours, (size_t)length) != 0);
-}
-
-/* The value of a variable in the environment it was started with, or false. */
-static bool initial_variable(pid_t pid, const char *name, char *value, size_t size)
-{
-    char path[64];
-    char *entry = NULL;
-    size_t room = 0;
-    size_t length = strlen(name);
-    bool found = false;
-    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    while (!found && getdelim(&entry, &room, '\0', file) > 0)
-        if (strncmp(entry, name, length) == 0 && entry[length] == '=') {
-            snprintf(value, size, "%s", entry + length + 1);
-            found = true;
-        }
-    free(entry);
-    fclose(file);
-    return found;
 }
 
 static int number_of_signal(const char *name)
@@ -280,7 +302,7 @@ int tm_target_find(const char *text, struct tm_target *target)
                  pid, target->program, atoi(value));
         return 1;
     }
-    int error = find_library(target->pid, &base);
+    int error = find_library_soon(target->pid, &base);
     if (error != 0) {
         tm_error("the mappings of process %d (%s) may not be read: %s; run this command as root",
                  pid, target->program, strerror(error));

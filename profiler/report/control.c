@@ -141,18 +141,22 @@ static bool initial_variable(pid_t pid, const char *name, char *value, size_t si
     return found;
 }
 
-/* A process that was just started may not have got so far: waits for the library where its
- * environment names it. */
+/* It was just started: it is `tidemark run` still, or a program whose environment names the
+ * library. */
+static bool is_starting(pid_t pid)
+{
+    char value[4096];
+    return (process_field(pid, "Name", value, sizeof value) && strcmp(value, "tidemark") == 0) ||
+           (initial_variable(pid, "LD_PRELOAD", value, sizeof value) &&
+            strstr(value, LIBRARY) != NULL);
+}
+
 static int find_library_soon(pid_t pid, uintptr_t *base)
 {
     enum { POLLS = 50 };
     const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-    char value[4096];
     int error = find_library(pid, base);
-    for (int polls = 0;
-         error == 0 && *base == 0 && polls < POLLS &&
-         initial_variable(pid, "LD_PRELOAD", value, sizeof value) && strstr(value, LIBRARY) != NULL;
-         polls++) {
+    for (int polls = 0; error == 0 && *base == 0 && polls < POLLS && is_starting(pid); polls++) {
         nanosleep(&pause, NULL);
         error = find_library(pid, base);
         /* Mapped; it starts a moment later. */

@@ -11,6 +11,9 @@
 #define TM_STATUS_SYMBOL "tidemark_status"
 #define TM_STATUS_MAGIC  "TIDESTAT"
 
+/* The library is mapped, but its constructor has not run yet. */
+enum { TM_STATUS_NOT_STARTED = -1 };
+
 /* What a request asks for: the value of sigqueue(), or TM_REQUEST_SNAPSHOT for a plain kill().
  * Other values are the program's own business and count as a snapshot request only when they are 0.
  */
@@ -26,7 +29,7 @@ struct tm_status {
     char magic[8];    /* TM_STATUS_MAGIC */
     uint32_t version; /* 1 */
     uint32_t bytes;   /* of this struct */
-    int32_t signal;   /* that asks for a snapshot; 0: none */
+    int32_t signal;   /* that asks for a snapshot; 0: none ; TM_STATUS_NOT_STARTED */
     int32_t handler;  /* 1: Tidemark's handler is installed; 0: the program took the signal, or had
                          it first */
     uint32_t requested; /* snapshot requests received */

@@ -45,6 +45,7 @@ __attribute__((visibility("default"))) struct tm_status tidemark_status = {
     .magic = {'T', 'I', 'D', 'E', 'S', 'T', 'A', 'T'},
     .version = 1,
     .bytes = sizeof(struct tm_status),
+    .signal = TM_STATUS_NOT_STARTED,
 };
 
 static struct tm_record_settings settings;

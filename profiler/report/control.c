@@ -151,17 +151,16 @@ static bool is_starting(pid_t pid)
             strstr(value, LIBRARY) != NULL);
 }
 
+/* How long and how often a process that was just started is waited for. */
+enum { POLLS = 50 };
+static const struct timespec poll_interval = {.tv_nsec = 20 * 1000 * 1000};
+
 static int find_library_soon(pid_t pid, uintptr_t *base)
 {
-    enum { POLLS = 50 };
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
     int error = find_library(pid, base);
     for (int polls = 0; error == 0 && *base == 0 && polls < POLLS && is_starting(pid); polls++) {
-        nanosleep(&pause, NULL);
+        nanosleep(&poll_interval, NULL);
         error = find_library(pid, base);
-        /* Mapped; it starts a moment later. */
-        if (*base != 0)
-            nanosleep(&pause, NULL);
     }
     return error;
 }
@@ -256,6 +255,18 @@ bool tm_target_refresh(struct tm_target *target)
     return true;
 }
 
+/* The same once the library has started; gives up waiting for that after a second. */
+static bool refresh_started(struct tm_target *target)
+{
+    bool read = tm_target_refresh(target);
+    for (int polls = 0; read && target->status.signal == TM_STATUS_NOT_STARTED && polls < POLLS;
+         polls++) {
+        nanosleep(&poll_interval, NULL);
+        read = tm_target_refresh(target);
+    }
+    return read;
+}
+
 /* What sort of process it is, before anything of it is read. 0, or 1 after printing. */
 static int check_kind(struct tm_target *target)
 {
@@ -332,7 +343,7 @@ int tm_target_find(const char *text, struct tm_target *target)
         guess_from_environment(target);
         return 0;
     }
-    if (!tm_target_refresh(target) ||
+    if (!refresh_started(target) ||
         memcmp(target->status.magic, TM_STATUS_MAGIC, sizeof target->status.magic) != 0 ||
         target->status.version != 1) {
         tm_error("process %d (%s) runs another version of Tidemark: use the command that came with "

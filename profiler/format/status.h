@@ -29,7 +29,7 @@ struct tm_status {
     char magic[8];    /* TM_STATUS_MAGIC */
     uint32_t version; /* 1 */
     uint32_t bytes;   /* of this struct */
-    int32_t signal;   /* that asks for a snapshot; 0: none ; TM_STATUS_NOT_STARTED */
+    int32_t signal;   /* that asks for a snapshot; 0: none; or TM_STATUS_NOT_STARTED */
     int32_t handler;  /* 1: Tidemark's handler is installed; 0: the program took the signal, or had
                          it first */
     uint32_t requested; /* snapshot requests received */

@@ -15,7 +15,7 @@ import unittest
 import xml.etree.ElementTree
 from html.parser import HTMLParser
 
-TIDEMARK, SHAPE, STATIC_SHAPE = sys.argv[1:4]
+TIDEMARK, SHAPE, STATIC_SHAPE = map(os.path.abspath, sys.argv[1:4])
 MIB = 2**20
 # Milliseconds that nobody waits for, of a number that no other run of these tests has.
 LONG = 100000 + os.getpid() % 10000

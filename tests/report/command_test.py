@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-TIDEMARK, SNAPSHOT_MAKE, README = sys.argv[1:4]
+TIDEMARK, SNAPSHOT_MAKE, README = map(os.path.abspath, sys.argv[1:4])
 
 
 def report(*arguments, **environment):

@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-TIDEMARK, LIBRARY = sys.argv[1:3]
+TIDEMARK, LIBRARY = map(os.path.abspath, sys.argv[1:3])
 PYTHON = '/usr/bin/python3' if os.path.exists('/usr/bin/python3') else sys.executable
 
 

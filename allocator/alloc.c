@@ -8,7 +8,6 @@
 #include "allocator/cache.h"
 #include "allocator/fast.h"
 #include "allocator/os.h"
-#include "allocator/share.h"
 #include "allocator/span.h"
 #include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
@@ -171,8 +170,7 @@ bool tm_trim(void)
 {
     tm_heap_call_for_trim();
     bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
-    bool shared = tm_share_purge();
-    return tm_arena_trim() || pools || shared;
+    return tm_arena_trim() || pools;
 }
 
 void tm_trim_from_signal(void)

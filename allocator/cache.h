@@ -1,7 +1,7 @@
 /* cache.h: free pages of arenas that may still be resident: how many there may be, and giving back
  * the rest.
  *
- * The rule is a budget at free time, not a clock: what is cached may not exceed the larger of a
+ * The rule is a budget at free time, not a decay: what is cached may not exceed the larger of a
  * floor and a part of what is in use. Whoever frees past it purges the coldest arenas then and
  * there, so that the last frees of a phase clean up also when the program does nothing afterwards.
  * (Time decay, as jemalloc and mimalloc do it, needs later calls; a background thread breaks fork

@@ -402,6 +402,7 @@ bool tm_heap_purge(struct tm_heap *heap)
     bool nested = begin(heap);
     sweep(heap);
     bool went = purge_known(heap) != 0;
+    went |= tm_share_purge();
     end(heap, nested);
     return went;
 }

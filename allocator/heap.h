@@ -47,7 +47,7 @@ void tm_heap_attention(struct tm_pool *pool);
  * has none and holds the lock for that (thread.c). */
 void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block);
 
-/* Gives back every free page that the heap's thread can reach, itself. */
+/* Gives back every free page of the heap's pools and of those that nobody owns. */
 bool tm_heap_purge(struct tm_heap *heap);
 /* Asks all heaps to do that at their next slow path. */
 void tm_heap_call_for_trim(void);

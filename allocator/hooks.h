@@ -1,6 +1,6 @@
 /* hooks.h: what the allocator calls outside itself. The recorder sets these once, at start, before
- * there is a second thread; NULL means nobody listens. They are called on slow paths only, never
- * under an allocator lock, and must neither allocate nor block.
+ * there is a second thread; NULL means nobody listens. They are called on slow paths only, not
+ * under the arena lock, and must neither allocate nor block.
  */
 #ifndef TIDEMARK_ALLOCATOR_HOOKS_H
 #define TIDEMARK_ALLOCATOR_HOOKS_H

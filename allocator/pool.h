@@ -4,7 +4,8 @@
  * A pool is owned by one heap or by nobody. The owner's fields may be touched by the owner only; a
  * pool that nobody owns is touched by whoever sets the OWNED bit of `remote` first. All blocks of a
  * pool that is full and ownerless are live; the thread that frees one decides what becomes of it
- * (the idea is mimalloc 3's: full pages are ownerless, so a sleeping thread holds nothing back).
+ * (the idea is mimalloc 3's: full pages are
+ * ownerless, so a sleeping thread does not hold them back).
  *
  * Blocks that the owner frees are pushed on `free`. The owner's next refill moves the whole list
  * into its bin, so that malloc touches the heap only and free the descriptor only (as in rpmalloc

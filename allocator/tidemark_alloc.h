@@ -17,15 +17,17 @@ void *tm_realloc(void *ptr, size_t size);
 void tm_free(void *ptr);
 /* alignment: any power of two (the caller checks the rules of the symbol it serves). */
 void *tm_aligned(size_t alignment, size_t size);
-/* 0 for NULL and for addresses that are not a block's start. Stable over the block's life. */
+/* 0 for NULL and for what is no address of the heap; ptr is otherwise the start of a block, which
+ * is not checked. Stable over the block's life. */
 size_t tm_usable_size(const void *ptr);
 
-/* Gives back to the OS all that the calling thread can reach: its own bins and pools' free pages,
- * every free page of every arena. Other threads' heaps do their part at their next slow path.
- * Returns true if pages went back. */
+/* Gives back to the OS all that the calling thread can reach: free pages of its own pools, of the
+ * pools that nobody owns, and of every arena; empty chunks. Other threads' heaps do their part at
+ * their next slow path. Returns true if anything went back. */
 bool tm_trim(void);
-/* The same from a signal handler that interrupted any instruction: never blocks; does nothing that
- * the interrupted operation could notice, and leaves the rest for the next slow path. */
+/* From a signal handler that interrupted any instruction: does what the interrupted operation
+ * cannot notice, the free pages of arenas, if the lock can be had at once, and leaves the rest for
+ * every heap's next slow path. */
 void tm_trim_from_signal(void);
 
 /* How much free memory may stay cached. bytes: a floor in bytes; percent: of what is in use; the

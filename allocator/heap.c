@@ -244,7 +244,7 @@ static void tend(struct tm_heap *heap, struct tm_pool *pool)
         tm_pool_give(pool);
     } else {
         note_free_pages(heap, pool, tm_pool_look(pool));
-        tm_pool_attend(pool, tm_pool_in_use(pool), tm_classes[pool->size_class].step);
+        tm_pool_attend(pool, tm_pool_in_use(pool), tm_pool_frees_to_page(pool));
     }
 }
 

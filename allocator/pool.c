@@ -232,8 +232,11 @@ static uint32_t blocks_when_free(const struct tm_pool *pool, uint32_t page)
 unsigned tm_pool_look(struct tm_pool *pool)
 {
     unsigned found = 0;
-    /* Fewer than this cannot fill a page, which saves the division. */
+    /* Fewer than this cannot fill a page, which saves the division: at its start a block may reach
+     * in from an uncarved page, and behind the last page's last block there may be no room for one
+     * more. */
     uint32_t near = (uint32_t)TM_PAGE / tm_classes[pool->size_class].block_size;
+    near -= near < 2 ? near : 2;
     char *base = tm_pool_base(pool);
     struct tm_block *looked =
         pool->looked == 0 ? NULL : (struct tm_block *)(base + (pool->looked - 1) * 16);
@@ -250,6 +253,22 @@ unsigned tm_pool_look(struct tm_pool *pool)
     pool->looked = (uint16_t)(pool->free == NULL ? 0 : ((char *)pool->free - base) / 16 + 1);
     pool->free_pages = (uint8_t)(pool->free_pages + found);
     return found;
+}
+
+uint32_t tm_pool_frees_to_page(const struct tm_pool *pool)
+{
+    /* Of larger blocks a page has so few that each free may be the one. */
+    if (tm_pool_pages(pool) != TM_SLOT_PAGES)
+        return 1;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t page = 0; page < TM_SLOT_PAGES; page++) {
+        if ((pool->uncarved | pool->clean) >> page & 1)
+            continue;
+        uint32_t missing = blocks_when_free(pool, page) - pool->page_free.few[page];
+        if (missing != 0 && missing < least)
+            least = missing;
+    }
+    return least;
 }
 
 /* Of every page: 1 if all of its blocks are free. bit b of free_blocks: block b is on `free`. */
@@ -303,6 +322,9 @@ unsigned tm_pool_purge(struct tm_pool *pool)
     *tail = NULL;
     pool->carved = (uint16_t)(pool->carved - unlinked);
     pool->uncarved = (uint16_t)(pool->uncarved | (going & class->starts));
+    /* What is left is looked at already then. */
+    tm_pool_look(pool);
+    pool->free_pages = 0;
     unsigned went = 0;
     for (uint32_t rest = going; rest != 0;) {
         unsigned first = (unsigned)__builtin_ctz(rest);

@@ -18,8 +18,6 @@ struct tm_class {
     uint32_t block_size; /* bytes */
     uint16_t capacity;   /* blocks of a pool */
     uint8_t pages;       /* of a pool: 4, or what its blocks take of 16 */
-    uint8_t step; /* frees into a pool that is not its heap's current one between two looks at its
-                     pages */
     uint16_t starts;     /* bit i: a block starts in page i of the pool */
     uint32_t reciprocal; /* ceil(2^32 / block_size): block index = offset * reciprocal >> 32 */
 };

@@ -21,7 +21,6 @@ static void every_field_follows_from_the_block_size(void **state)
         for (uint32_t block = 0; block < class->capacity; block++)
             starts |= (uint16_t)(1u << (block * class->block_size / TM_PAGE));
         assert_int_equal(class->starts, starts);
-        assert_true(class->step >= 1);
     }
     assert_int_equal(previous, TM_SMALL_MAX);
 }

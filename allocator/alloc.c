@@ -75,7 +75,7 @@ void *tm_aligned(size_t alignment, size_t size)
         /* Pools lie at multiples of 16 KiB: a block size that is a multiple of the alignment gives
          * aligned blocks. The next power of two always is one. */
         unsigned size_class = tm_class_of(size < alignment ? alignment : size);
-        while (size_class < TM_CLASSES && tm_classes[size_class].block_size % alignment != 0)
+        while (tm_classes[size_class].block_size % alignment != 0)
             size_class++;
         bool zero;
         return take_small(size_class, &zero);

@@ -212,7 +212,10 @@ void *tm_arena_take_run(unsigned pages, size_t alignment, uint64_t *dirty)
         }
         arena->kind = TM_ARENA_RUNS;
     }
-    unsigned first = (unsigned)find_run(~arena->used, pages, step);
+    int found = find_run(~arena->used, pages, step);
+    if (found < 0)
+        __builtin_unreachable(); /* the index promised one */
+    unsigned first = (unsigned)found;
     *dirty = use(arena, tm_mask64(first, pages)) >> first;
     arena->run_pages[first] = (uint8_t)pages;
     reindex(arena);

@@ -128,14 +128,13 @@ static struct tm_pool *take_partial(struct tm_heap *heap, unsigned size_class)
     if (tm_list_empty(head))
         return NULL;
     uint32_t few = tm_classes[size_class].capacity / 16u;
-    struct tm_pool *best = NULL;
-    uint32_t best_count = 0;
-    int looks = 4;
-    for (struct tm_link *link = head->next; link != head && looks-- > 0; link = link->next) {
+    struct tm_pool *best = tm_pool_of_link(head->next);
+    uint32_t best_count = available(best);
+    int looks = 3;
+    for (struct tm_link *link = head->next->next; link != head && looks-- > 0; link = link->next) {
         struct tm_pool *pool = tm_pool_of_link(link);
         uint32_t count = available(pool);
-        if (best == NULL ||
-            (best_count <= few ? count > best_count : count > few && count < best_count)) {
+        if (best_count <= few ? count > best_count : count > few && count < best_count) {
             best = pool;
             best_count = count;
         }
@@ -173,6 +172,15 @@ static bool leave_full(struct tm_heap *heap, struct tm_pool *pool)
     return false;
 }
 
+/* The pool has so few blocks in use and on lists that its bin would be empty again at once: one
+ * more page of it pays. Not of larger blocks, which would go round through more of the processor's
+ * cache than the refills cost. */
+static bool wants_more(const struct tm_pool *pool)
+{
+    enum { FEW = 16 };
+    return pool->carved < FEW && pool->uncarved != 0 && tm_pool_pages(pool) == TM_SLOT_PAGES;
+}
+
 static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
     struct tm_pool *pool = heap->current[size_class];
@@ -187,7 +195,7 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
         if (pool->free == NULL)
             tm_pool_collect(pool);
         *zero = false;
-        if (pool->free != NULL)
+        if (pool->free != NULL && !wants_more(pool))
             return tm_pool_take_free(pool);
         if (pool->uncarved != 0)
             return tm_pool_carve(pool, zero);
@@ -222,7 +230,7 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
 {
     /* The usual case, short: what was freed since the last refill. */
     struct tm_pool *pool = heap->current[size_class];
-    if (tm_unlikely(pool == NULL || pool->free == NULL ||
+    if (tm_unlikely(pool == NULL || pool->free == NULL || wants_more(pool) ||
                     heap->trim_seen != tm_heap_trims_called()))
         return refill_slow(heap, size_class, zero);
     bool nested = begin(heap);
@@ -306,9 +314,8 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
 
 /* An owned pool has blocks waiting for its owner, who looks when he needs some. If many wait
  * altogether, he is called. */
-static void call_owners(const struct tm_pool *pool)
+static void call_owners(size_t bytes)
 {
-    size_t bytes = tm_pool_pages(pool) * TM_PAGE / 4;
     if (atomic_fetch_add_explicit(&waiting, bytes, memory_order_relaxed) + bytes >
         tm_cache_budget()) {
         atomic_store_explicit(&waiting, 0, memory_order_relaxed);
@@ -318,6 +325,8 @@ static void call_owners(const struct tm_pool *pool)
 
 static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
+    /* Read before the block is out of hand: then the pool may be another one at once. */
+    const struct tm_class *class = &tm_classes[pool->size_class];
     bool home = is_home(heap, pool);
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     uint64_t next;
@@ -332,11 +341,11 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
             next |= TM_REMOTE_OWNED;
     } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next,
                                                     memory_order_acq_rel, memory_order_acquire));
+    uint32_t quarter = class->capacity / 4u + 1;
     if (((remote ^ next) & TM_REMOTE_OWNED) != 0)
         receive(heap, pool);
-    else if ((next & TM_REMOTE_OWNED) != 0 &&
-             tm_remote_count(next) == tm_classes[pool->size_class].capacity / 4u + 1)
-        call_owners(pool);
+    else if ((next & TM_REMOTE_OWNED) != 0 && tm_remote_count(next) == quarter)
+        call_owners(class->block_size * quarter);
 }
 
 void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
@@ -461,11 +470,10 @@ static void inherit(struct tm_heap *heap, struct tm_pool *pool)
     tm_pool_lose_free(pool);
     tm_pool_collect(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
-    if (tm_pool_in_use(pool) == 0)
-        tm_pool_give(pool);
-    else if (pool->free != NULL || pool->uncarved != 0)
+    uint32_t in_use = tm_pool_in_use(pool);
+    if (in_use != 0 && (pool->free != NULL || pool->uncarved != 0))
         tm_share(pool);
-    else if (!tm_share_disown(pool))
+    else if (in_use == 0 || !tm_share_disown(pool))
         tm_pool_give(pool);
 }
 

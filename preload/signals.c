@@ -7,8 +7,9 @@
  * two functions forward to libc and change one thing: where libc would hand out Tidemark's handler
  * as the old one, the program sees SIG_DFL, as if the library were not there. What the program
  * installs, SIG_DFL included, is installed: a program that resets the signal to die by it does die.
- * Handlers installed past libc (Go does) are noticed by the recorder, which looks now and then
- * while it keeps the timeline.
+ * A handler that is installed past libc, by a system call of the program's own, is not noticed:
+ * looking for one now and then would be a system call from inside malloc, which a strict seccomp
+ * filter kills.
  */
 #include "preload/signals.h"
 
@@ -53,7 +54,7 @@ void tm_signals_start(int signal_number)
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigfillset(&action.sa_mask);
     if (__sigaction(signal_number, &action, NULL) == 0)
-        tm_record_handler((uintptr_t)on_signal);
+        __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
 }
 
 static void note_taken(int signal_number)

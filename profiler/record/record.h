@@ -37,10 +37,6 @@ extern struct tm_status tidemark_status;
 /* Starts the timeline and fills tidemark_status. Keeps a copy of settings. */
 void tm_record_start(const struct tm_record_settings *settings);
 
-/* Tells where the handler of settings.signal now points (the first word of the kernel's sigaction):
- * the signal is Tidemark's as long as it points there. Called once, by whoever installed it. */
-void tm_record_handler(uintptr_t handler);
-
 /* Asks for a snapshot. Async-signal-safe, keeps errno, returns after about the time of one
  * clone(2): the work goes on in a thread that lives only for it. All signals are blocked while it
  * runs. */

@@ -303,7 +303,7 @@ void tm_record_start(const struct tm_record_settings *given)
     settings = *given;
     next_number = 1;
     __atomic_store_n(&tidemark_status.signal, given->signal, __ATOMIC_RELAXED);
-    tm_timeline_start(given->timeline_ns, given->signal);
+    tm_timeline_start(given->timeline_ns);
 }
 
 void tm_record_fork_child(void)

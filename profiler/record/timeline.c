@@ -10,8 +10,6 @@
 
 #include "allocator/census.h"
 #include "allocator/hooks.h"
-#include "profiler/record/record.h"
-#include "profiler/record/sys.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -27,10 +25,8 @@ static atomic_flag busy = ATOMIC_FLAG_INIT; /* one thread stores; others pass by
 static _Atomic uint64_t next; /* CLOCK_MONOTONIC_COARSE in ns at which a moment is due */
 static struct tm_snapshot_moment highest; /* since the last moment stored; guarded by `busy` */
 static _Atomic uint64_t highest_in_use;
-static uint64_t interval;  /* ns; guarded by `busy` after start */
-static uint64_t start;     /* CLOCK_MONOTONIC_COARSE in ns at start */
-static int watched_signal; /* set at start */
-static _Atomic uintptr_t watched_handler;
+static uint64_t interval; /* ns; guarded by `busy` after start */
+static uint64_t start;    /* CLOCK_MONOTONIC_COARSE in ns at start */
 
 /* Answered in user space by the vDSO: some nanoseconds, and no system call that seccomp could
  * refuse. */
@@ -76,22 +72,6 @@ static void merge_neighbours(void)
     interval *= 2;
 }
 
-/* Whether the signal is still Tidemark's: a handler may have been installed by a system call of the
- * program's own. */
-static void watch_handler(void)
-{
-    struct {
-        uintptr_t handler;
-        unsigned long flags;
-        uintptr_t restorer;
-        uint64_t mask;
-    } now = {0, 0, 0, 0};
-    uintptr_t ours = atomic_load_explicit(&watched_handler, memory_order_relaxed);
-    if (ours == 0 || tm_sys4(SYS_rt_sigaction, watched_signal, 0, (long)&now, sizeof now.mask) != 0)
-        return;
-    __atomic_store_n(&tidemark_status.handler, now.handler == ours, __ATOMIC_RELAXED);
-}
-
 /* Stores the highest moment since the last one stored, or this one. */
 static void store(const struct tm_snapshot_moment *moment)
 {
@@ -117,7 +97,6 @@ static void tick(void)
     if (now >= atomic_load_explicit(&next, memory_order_relaxed)) {
         store(&moment);
         atomic_store_explicit(&next, now + interval, memory_order_relaxed);
-        watch_handler();
     } else if (in_use(&moment) > in_use(&highest)) {
         highest = moment;
         atomic_store_explicit(&highest_in_use, in_use(&moment), memory_order_relaxed);
@@ -125,19 +104,12 @@ static void tick(void)
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }
 
-void tm_timeline_start(uint64_t interval_ns, int signal_number)
+void tm_timeline_start(uint64_t interval_ns)
 {
     start = coarse_now();
-    watched_signal = signal_number;
     interval = interval_ns;
     if (interval_ns != 0)
         atomic_store(&tm_hook_tick, tick);
-}
-
-void tm_record_handler(uintptr_t handler)
-{
-    atomic_store(&watched_handler, handler);
-    __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
 }
 
 void tm_timeline_fork_child(void)

@@ -10,9 +10,8 @@
 
 enum { TM_TIMELINE_MOMENTS = 1024 };
 
-/* Starts the clock and, if interval_ns is not 0, listens to the allocator. signal_number: whose
- * handler is looked at now and then (see tm_record_handler); 0: none. */
-void tm_timeline_start(uint64_t interval_ns, int signal_number);
+/* Starts the clock and, if interval_ns is not 0, listens to the allocator. */
+void tm_timeline_start(uint64_t interval_ns);
 void tm_timeline_fork_child(void);
 
 /* Nanoseconds since tm_timeline_start. */

@@ -179,7 +179,10 @@ class Command(unittest.TestCase):
     @unittest.skipUnless(os.geteuid() == 0, 'needs root')
     def test_of_another_user(self):
         child = self.start_sleep()
-        done = subprocess.run([TIDEMARK, 'snapshot', str(child.pid)], capture_output=True, text=True,
+        # The tree may lie where that user cannot go.
+        os.chmod(self.directory, 0o755)
+        command = shutil.copy(TIDEMARK, self.directory)
+        done = subprocess.run([command, 'snapshot', str(child.pid)], capture_output=True, text=True,
                               user=65534, group=65534, extra_groups=[])
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn('may not be signalled', done.stderr)

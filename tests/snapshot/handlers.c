@@ -66,26 +66,6 @@ static void other_signals_untouched(const char *directory)
     CHECK(status_here()->handler == 1);
 }
 
-/* As a runtime does that speaks to the kernel itself. Noticed while the timeline is kept. */
-static void raw_system_call(const char *directory)
-{
-    struct {
-        void (*handler)(int);
-        unsigned long flags;
-        void (*restorer)(void);
-        unsigned long mask;
-    } action = {SIG_IGN, 0, NULL, 0};
-    (void)directory;
-    CHECK(syscall(SYS_rt_sigaction, SIGUSR2, &action, NULL, 8) == 0);
-    for (int i = 0; i < 2000 && status_here()->handler == 1; i++) {
-        void *block = malloc(300000 + (size_t)i * 1000);
-        CHECK(block != NULL);
-        free(block);
-        sleep_ms(1);
-    }
-    CHECK(status_here()->handler == 0);
-}
-
 static void values(const char *directory)
 {
     union sigval value = {.sival_int = TM_REQUEST_TRIM};
@@ -171,7 +151,6 @@ int main(int argc, char **argv)
         {"sigaction_keeps", sigaction_keeps, ""},
         {"signal_keeps", signal_keeps, ""},
         {"other_signals_untouched", other_signals_untouched, ""},
-        {"raw_system_call", raw_system_call, ",timeline=10ms"},
         {"values", values, ""},
         {"errno_stays", errno_stays, ""},
         {"descriptors_stay", descriptors_stay, ""},

@@ -61,7 +61,7 @@ static void check_order(size_t count)
 static void nothing_when_off(void **state)
 {
     (void)state;
-    tm_timeline_start(0, 0);
+    tm_timeline_start(0);
     assert_null(atomic_load(&tm_hook_tick));
     assert_int_equal(tm_timeline_copy(moments), 0);
 }
@@ -69,7 +69,7 @@ static void nothing_when_off(void **state)
 static void keeps_the_interval(void **state)
 {
     (void)state;
-    tm_timeline_start(INTERVAL, 0);
+    tm_timeline_start(INTERVAL);
     clock_now_ns += INTERVAL;
     for (int i = 0; i < 10; i++) /* ten calls at one time: one moment */
         atomic_load (&tm_hook_tick)();

@@ -1,6 +1,6 @@
 /* heap.h: the heap of a thread: its bins and the pools that it owns. A heap is touched by its
  * thread only, without locks; what threads share (the lists of ownerless pools, the register of
- * heaps) is in heap.c behind locks.
+ * heaps) is in share.c and thread.c behind locks.
  */
 #ifndef TIDEMARK_HEAP_H
 #define TIDEMARK_HEAP_H

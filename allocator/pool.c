@@ -23,7 +23,7 @@ static uint16_t mask16(unsigned first, unsigned last)
     return (uint16_t)tm_mask64(first, last - first + 1);
 }
 
-static void forget_counts(struct tm_pool *pool)
+void tm_pool_forget_looks(struct tm_pool *pool)
 {
     pool->looked = 0;
     pool->page_free.many = 0;
@@ -55,7 +55,7 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     pool->uncarved = class->starts;
     pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
     pool->purged = 0;
-    forget_counts(pool);
+    tm_pool_forget_looks(pool);
     pool->size_class = (uint8_t)size_class;
     pool->free_pages = 0;
     pool->listed = false;
@@ -154,7 +154,7 @@ struct tm_block *tm_pool_take_free(struct tm_pool *pool)
      * be. */
     if (tm_unlikely((pool->purged & pool->clean) != 0))
         soil_overlapped_pages(pool);
-    forget_counts(pool);
+    tm_pool_forget_looks(pool);
     tm_pool_attend_never(pool, pool->carved);
     return list;
 }
@@ -162,7 +162,7 @@ struct tm_block *tm_pool_take_free(struct tm_pool *pool)
 void tm_pool_lose_free(struct tm_pool *pool)
 {
     pool->free = NULL;
-    forget_counts(pool);
+    tm_pool_forget_looks(pool);
     tm_pool_attend_never(pool, pool->carved);
 }
 
@@ -304,7 +304,7 @@ unsigned tm_pool_purge(struct tm_pool *pool)
         free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
     }
     uint16_t going = (uint16_t)(wholly_free_pages(pool, free_blocks) & ~pool->clean);
-    forget_counts(pool);
+    tm_pool_forget_looks(pool);
     if (going == 0)
         return 0;
     /* Unlink the blocks that start in a page that goes: their links go with it. */

@@ -160,6 +160,8 @@ void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list);
 /* Counts the frees since the last look, page by page. Returns how many more pages were found free.
  */
 unsigned tm_pool_look(struct tm_pool *pool);
+/* Forgets what was looked at: the next look finds all free pages again. */
+void tm_pool_forget_looks(struct tm_pool *pool);
 /* How many frees it takes at the least until one more page is free, everything being looked at; 1
  * or more. */
 uint32_t tm_pool_frees_to_page(const struct tm_pool *pool);

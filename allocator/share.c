@@ -38,6 +38,7 @@ static void forget_free_pages(struct tm_pool *pool)
 {
     atomic_fetch_sub_explicit(&free_page_bytes, pool->free_pages * TM_PAGE, memory_order_relaxed);
     pool->free_pages = 0;
+    tm_pool_forget_looks(pool);
 }
 
 /* Takes a listed pool out of its list, whose lock the caller has, besides the OWNED bit. */
@@ -138,7 +139,6 @@ bool tm_share_purge(void)
     return went != 0;
 }
 
-/* A pool out of the shared list, owned by nobody but the caller; NULL: there is none. */
 void tm_share_lock_all(void)
 {
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)

@@ -21,7 +21,7 @@ struct tm_pool *tm_share_take(unsigned size_class);
 /* Purges every free page of the shared pools. True if pages went. */
 bool tm_share_purge(void);
 
-/* The locks of the lists, for thread.c around a fork. */
+/* The locks of the lists, for fork.c. */
 void tm_share_lock_all(void);
 void tm_share_unlock_all(void);
 void tm_share_reset_locks(void);

@@ -126,11 +126,15 @@ struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
 void tm_thread_free(struct tm_pool *pool, struct tm_block *block)
 {
     /* A thread that only frees gets a heap as well, or all such threads would queue for the lock
-     * below. */
-    if (tm_likely(tm_heap->id != 0) || settle_in() != NULL) {
+     * below. But not for its first few: libc frees on behalf of threads after their last
+     * destructor, when nobody would wind up the heap. */
+    enum { FEW = 64 };
+    static _Thread_local uint8_t frees __attribute__((tls_model("initial-exec")));
+    if (tm_likely(tm_heap->id != 0) || (frees == FEW && settle_in() != NULL)) {
         tm_heap_free_remote(tm_heap, pool, block);
         return;
     }
+    frees = (uint8_t)(frees < FEW ? frees + 1 : FEW);
     tm_lock(&homeless_lock);
     tm_heap_free_remote(tm_heap, pool, block);
     tm_unlock(&homeless_lock);
@@ -190,9 +194,15 @@ void tm_thread_wait_idle(void)
 void tm_thread_fork_child(void)
 {
     struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
-    for (; heap != NULL; heap = heap->next)
-        if (heap->in_use && !heap->lost && heap != tm_heap && heap != heap_of_the_gone) {
+    for (; heap != NULL; heap = heap->next) {
+        if (heap == tm_heap || heap == heap_of_the_gone)
+            continue;
+        if (heap->in_use && !heap->lost) {
             tm_heap_inherit(heap);
             retire_heap(heap);
         }
+        /* A thread that came to the closed gate says so before it waits: the copy may have seen
+         * that. And a lost one is nobody's to wait for. */
+        atomic_store_explicit(&heap->busy, false, memory_order_relaxed);
+    }
 }

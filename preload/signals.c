@@ -18,13 +18,16 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TM_EXPORT __attribute__((visibility("default")))
 
 /* libc's own names for what is interposed here. */
 int __sigaction(int signal_number, const struct sigaction *action, struct sigaction *old);
 __sighandler_t ssignal(int signal_number, __sighandler_t handler);
+__sighandler_t __sysv_signal(int signal_number, __sighandler_t handler);
 
 static void on_signal(int signal_number, siginfo_t *info, void *context)
 {
@@ -41,10 +44,14 @@ static void on_signal(int signal_number, siginfo_t *info, void *context)
     }
 }
 
+/* The process whose handlers these are: a vfork child runs on its parent's memory. */
+static pid_t process;
+
 void tm_signals_start(int signal_number)
 {
     struct sigaction action;
     struct sigaction old;
+    process = getpid();
     if (signal_number == 0 || __sigaction(signal_number, NULL, &old) != 0)
         return;
     if ((old.sa_flags & SA_SIGINFO) != 0 || old.sa_handler != SIG_DFL)
@@ -57,28 +64,62 @@ void tm_signals_start(int signal_number)
         __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
 }
 
-static void note_taken(int signal_number)
+/* Before a change, so that nobody who asks in between sends a signal that is the program's by then.
+ * True if the signal was Tidemark's. */
+static bool note_taken(int signal_number)
 {
-    if (signal_number == __atomic_load_n(&tidemark_status.signal, __ATOMIC_RELAXED))
-        __atomic_store_n(&tidemark_status.handler, 0, __ATOMIC_RELEASE);
+    if (signal_number != __atomic_load_n(&tidemark_status.signal, __ATOMIC_RELAXED) ||
+        getpid() != process)
+        return false;
+    return __atomic_exchange_n(&tidemark_status.handler, 0, __ATOMIC_ACQ_REL) != 0;
+}
+
+/* sigaction() for the program: ours as the old handler is SIG_DFL, no flags, empty mask. */
+static int change(int signal_number, const struct sigaction *action, struct sigaction *old)
+{
+    bool was_ours = action != NULL && note_taken(signal_number);
+    int result = __sigaction(signal_number, action, old);
+    if (result != 0 && was_ours)
+        __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
+    if (result == 0 && old != NULL && (old->sa_flags & SA_SIGINFO) != 0 &&
+        old->sa_sigaction == on_signal)
+        memset(old, 0, sizeof *old);
+    return result;
 }
 
 TM_EXPORT int sigaction(int signal_number, const struct sigaction *action, struct sigaction *old)
 {
-    /* Before the change, so that nobody who asks in between sends a signal that is the program's by
-     * then. */
-    if (action != NULL)
-        note_taken(signal_number);
-    int result = __sigaction(signal_number, action, old);
-    if (result == 0 && old != NULL && (old->sa_flags & SA_SIGINFO) != 0 &&
-        old->sa_sigaction == on_signal)
-        memset(old, 0, sizeof *old); /* SIG_DFL, no flags, empty mask */
-    return result;
+    return change(signal_number, action, old);
 }
 
 TM_EXPORT __sighandler_t signal(int signal_number, __sighandler_t handler)
 {
-    note_taken(signal_number);
+    bool was_ours = note_taken(signal_number);
     __sighandler_t old = ssignal(signal_number, handler);
+    if (old == SIG_ERR && was_ours)
+        __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
     return old == (__sighandler_t)(void (*)(void))on_signal ? SIG_DFL : old;
+}
+
+/* What signal() is for a program built to the letter of X/Open: one shot, and not blocked in its
+ * handler. */
+TM_EXPORT __sighandler_t __sysv_signal(int signal_number, __sighandler_t handler)
+{
+    struct sigaction action, old;
+    if (handler == SIG_ERR) {
+        errno = EINVAL;
+        return SIG_ERR;
+    }
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
+    return change(signal_number, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+TM_EXPORT __attribute__((alias("__sysv_signal"))) __sighandler_t
+sysv_signal(int signal_number, __sighandler_t handler);
+
+void tm_signals_fork_child(void)
+{
+    process = getpid();
 }

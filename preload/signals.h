@@ -7,4 +7,7 @@
  * tidemark_status which. Call after tm_record_start, once. */
 void tm_signals_start(int signal_number);
 
+/* In the child of a fork: the handlers are this process's own now. */
+void tm_signals_fork_child(void);
+
 #endif

@@ -32,10 +32,35 @@ static void thread_has_heap(void)
     pthread_setspecific(thread_key, (void *)(uintptr_t)1);
 }
 
+/* glibc's lock of all streams, which fork takes after the last handler, and under which it
+ * allocates: it must come before the allocator's, or a thread that flushes all streams and a thread
+ * that forks wait for each other. Recursive; public since glibc 2.2.5, declared nowhere. Weak:
+ * another libc has them not. */
+__attribute__((weak)) void _IO_list_lock(void);
+__attribute__((weak)) void _IO_list_unlock(void);
+__attribute__((weak)) void _IO_list_resetlock(void);
+
+static void fork_prepare(void)
+{
+    if (_IO_list_lock != NULL)
+        _IO_list_lock();
+    tm_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+    tm_fork_parent();
+    if (_IO_list_unlock != NULL)
+        _IO_list_unlock();
+}
+
 static void fork_child(void)
 {
     tm_fork_child();
+    if (_IO_list_resetlock != NULL)
+        _IO_list_resetlock();
     tm_record_fork_child();
+    tm_signals_fork_child();
 }
 
 /* What `name=` has in the environment; NULL: it is not there. getenv() does not work yet. */
@@ -68,7 +93,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         tm_on_thread_heap = thread_has_heap;
         thread_has_heap();
     }
-    pthread_atfork(tm_fork_prepare, tm_fork_parent, fork_child);
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
 
     tm_record_start(&config.record);
     tm_signals_start(config.record.signal);

@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const unsigned NUMBERS_TRIED = 1000; /* files of earlier processes that had the same pid */
 
@@ -54,9 +55,13 @@ static void set_step(struct tm_outcome *outcome, const char *step)
     tm_text_add(&text, step);
 }
 
+/* A name is free only if nothing is there: a link that leads nowhere is something, and a place that
+ * cannot be looked at may hold something. */
 static bool exists(const char *path)
 {
-    return tm_sys4(SYS_faccessat, AT_FDCWD, (long)path, 0, 0) == 0;
+    struct stat there;
+    return tm_sys4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&there, AT_SYMLINK_NOFOLLOW) !=
+           -ENOENT;
 }
 
 /* Whether a higher number gives another path. */
@@ -139,15 +144,18 @@ static int rename_to_free(const char *from, const char *to)
 int tm_out_commit(const struct tm_job *job, const char *program)
 {
     struct tm_outcome *outcome = job->outcome;
-    int error;
+    int error = EEXIST;
     set_step(outcome, "rename");
-    for (;;) {
+    for (unsigned tries = 0; tries < NUMBERS_TRIED; tries++) {
         error = rename_to_free(outcome->temporary, outcome->path);
-        if (error != EEXIST)
+        if (error != EEXIST || !has_number(job->settings->out))
             break;
-        error = find_free(job, program); /* somebody was quicker */
-        if (error != 0)
+        outcome->number++; /* somebody was quicker */
+        int none = find_free(job, program);
+        if (none != 0) {
+            error = none;
             break;
+        }
     }
     if (error != 0)
         tm_out_abandon(job);

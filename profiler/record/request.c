@@ -19,6 +19,7 @@
 #include "profiler/format/snapshot.h"
 #include "profiler/record/helper.h"
 #include "profiler/record/job.h"
+#include "profiler/record/mask.h"
 #include "profiler/record/summary.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/text.h"
@@ -63,20 +64,6 @@ static uint64_t owned_by(int pid)
 static void count(uint32_t *counter)
 {
     __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
-}
-
-/* Blocks every signal, those of libc too; returns the mask before. */
-static uint64_t block_signals(void)
-{
-    uint64_t all = ~(uint64_t)0;
-    uint64_t old = 0;
-    tm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof all);
-    return old;
-}
-
-static void restore_signals(uint64_t old)
-{
-    tm_sys4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof old);
 }
 
 static void fail(struct tm_outcome *outcome, const char *step, int error)
@@ -228,7 +215,7 @@ void tm_record_request(void)
 {
     int pid = tm_sys_getpid();
     uint64_t mine = owned_by(pid);
-    uint64_t mask = block_signals();
+    struct tm_mask mask = tm_mask_all();
     uint64_t seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
 
     count(&tidemark_status.requested);
@@ -260,7 +247,7 @@ void tm_record_request(void)
         }
         break;
     }
-    restore_signals(mask);
+    tm_mask_restore(mask);
 }
 
 /* A snapshot by the calling thread, which waits for it, and for one that is under way first. */
@@ -268,14 +255,14 @@ static void snapshot_now(void)
 {
     uint64_t mine = owned_by(tm_sys_getpid());
     uint64_t seen = 0;
-    uint64_t mask = block_signals();
+    struct tm_mask mask = tm_mask_all();
     count(&tidemark_status.requested);
     for (unsigned polls = 0; !__atomic_compare_exchange_n(&state, &seen, mine | BUSY, false,
                                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
          polls++) {
         if (polls == EXIT_POLLS) {
             count(&tidemark_status.failed);
-            restore_signals(mask);
+            tm_mask_restore(mask);
             return;
         }
         tm_sys_sleep_ns(EXIT_POLL_NS);
@@ -287,11 +274,25 @@ static void snapshot_now(void)
         seen = mine | BUSY;
     } while (
         !__atomic_compare_exchange_n(&state, &seen, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-    restore_signals(mask);
+    tm_mask_restore(mask);
+}
+
+/* A snapshot that was asked for shows the program as it was: it is not given up because the program
+ * ends meanwhile. (The signal itself may be what ended its last sleep.) */
+static void wait_for_writer(void)
+{
+    uint64_t mine = owned_by(tm_sys_getpid());
+    for (unsigned polls = 0; polls < EXIT_POLLS; polls++) {
+        uint64_t seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+        if ((seen & BUSY) == 0 || (seen & ~(uint64_t)FLAGS) != mine)
+            return;
+        tm_sys_sleep_ns(EXIT_POLL_NS);
+    }
 }
 
 void tm_record_exit(void)
 {
+    wait_for_writer();
     if (settings.exit_kind == TM_EXIT_SNAPSHOT)
         snapshot_now();
     else if (settings.exit_kind == TM_EXIT_SUMMARY)

@@ -2,6 +2,7 @@
  * it, in a signal handler too. */
 #include "profiler/record/text.h"
 
+#include "profiler/record/mask.h"
 #include "profiler/record/sys.h"
 
 #include <poll.h>
@@ -146,11 +147,14 @@ void tm_say(struct tm_text *text)
         return;
     /* A full pipe that nobody empties must not stop the program; a line too long for one page loses
      * its end. */
-    if (tm_sys3(SYS_poll, (long)&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0)
+    if (tm_sys3(SYS_poll, (long)&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0 ||
+        (room.revents & (POLLERR | POLLHUP)) != 0)
         return;
     if (text->used + 1 >= text->size)
         text->used = text->size - 2;
     text->start[text->used] = '\n';
+    struct tm_mask mask = tm_mask_all();
     tm_sys_write(2, text->start, text->used + 1);
+    tm_mask_restore(mask);
     text->start[text->used] = '\0';
 }

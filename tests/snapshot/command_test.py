@@ -158,6 +158,23 @@ class Command(unittest.TestCase):
         child = self.start_sleep(settings=',out=rel.%n', cwd=self.directory)
         self.assertEqual(self.tidemark('snapshot', child.pid).strip(), f'{self.directory}/rel.1')
 
+    def test_links_at_the_final_name_are_passed_over(self):
+        """One that leads nowhere is not followed, not replaced, and not tried for ever."""
+        link = f'{self.directory}/link.1'
+        os.symlink(f'{self.directory}/nowhere/x', link)
+        child = self.start_sleep(settings=f',out={self.directory}/link.%n')
+        self.assertEqual(self.tidemark('snapshot', child.pid).strip(), f'{self.directory}/link.2')
+        self.assertTrue(os.path.islink(link))
+
+    def test_nobody_reads_stderr(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        for settings in ('nonsense=1', 'exit=summary'):
+            done = subprocess.run([PYTHON, '-c', 'pass'], stderr=writer,
+                                  env=dict(os.environ, LD_PRELOAD=LIBRARY, TIDEMARK=settings))
+            self.assertEqual(done.returncode, 0, settings)
+        os.close(writer)
+
     @unittest.skipUnless(os.geteuid() == 0, 'needs root')
     def test_in_another_mount_namespace(self):
         child = self.start('unshare', '-m', 'sh', '-c',

@@ -66,6 +66,25 @@ static void other_signals_untouched(const char *directory)
     CHECK(status_here()->handler == 1);
 }
 
+/* What fails changes nothing; what a vfork child does is its own; X/Open's signal() is seen, too.
+ */
+static void taken_or_not(const char *directory)
+{
+    (void)directory;
+    CHECK(signal(SIGUSR2, SIG_ERR) == SIG_ERR);
+    CHECK(status_here()->handler == 1);
+    pid_t child = vfork();
+    if (child == 0) {
+        struct sigaction action = {.sa_handler = SIG_IGN};
+        sigaction(SIGUSR2, &action, NULL);
+        _exit(0);
+    }
+    CHECK(child > 0 && waitpid(child, NULL, 0) == child);
+    CHECK(status_here()->handler == 1);
+    CHECK(__sysv_signal(SIGUSR2, own) == SIG_DFL);
+    CHECK(status_here()->handler == 0);
+}
+
 static void values(const char *directory)
 {
     union sigval value = {.sival_int = TM_REQUEST_TRIM};
@@ -151,6 +170,7 @@ int main(int argc, char **argv)
         {"sigaction_keeps", sigaction_keeps, ""},
         {"signal_keeps", signal_keeps, ""},
         {"other_signals_untouched", other_signals_untouched, ""},
+        {"taken_or_not", taken_or_not, ""},
         {"values", values, ""},
         {"errno_stays", errno_stays, ""},
         {"descriptors_stay", descriptors_stay, ""},

@@ -6,7 +6,6 @@
 
 #include "allocator/cache.h"
 #include "allocator/hooks.h"
-#include "allocator/os.h"
 
 _Atomic(tm_hook_tick_fn *) tm_hook_tick;
 _Atomic uint64_t tm_pools_taken;
@@ -16,7 +15,6 @@ static struct tm_buckets pool_index;
 /* Arenas with page runs, by the length of their longest free run. */
 static struct tm_buckets run_index;
 
-enum { BIG_POOL_SLOTS = TM_POOL_PAGES_MAX / TM_SLOT_PAGES };
 #define ODD_BUCKETS UINT64_C(0xaaaaaaaaaaaaaaaa)
 
 static void count(_Atomic uint64_t *counter, int64_t pages)

@@ -49,8 +49,7 @@ struct tm_pool {
     uint16_t carved;     /* blocks in carved pages: in use, or on `free` */
     uint16_t uncarved;   /* bit i: the blocks that start in page i are in no list and not in use */
     uint16_t clean;      /* bit i: page i reads as zero and is not resident */
-    uint16_t
-        purged; /* bit i: page i was purged since the pool was taken, and not written to since */
+    uint16_t purged; /* bit i: page i was purged since the pool was taken, and is untouched since */
     /* Of page i: blocks on `free` that overlap it, as far as they were looked at. A pool of 4 pages
      * has up to 257 in a page, one of 16 pages up to 5. */
     union {

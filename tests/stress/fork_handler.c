@@ -2,13 +2,10 @@
  * fork. With the allocator's locks taken before that one, the two wait for each other for ever. Run
  * preloaded.
  */
+#include "tests/stress/fork_once.h"
+
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 void fork_handler_work(void);
 
@@ -31,15 +28,7 @@ int main(void)
     if (pthread_create(&thread, NULL, worker, NULL) != 0)
         return 1;
     for (int i = 0; i < 1000; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            char *block = malloc(1000);
-            memset(block, 1, 1000);
-            free(block);
-            _exit(0);
-        }
-        int status = 0;
-        if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        if (!fork_once())
             return 1;
     }
     stop = true;

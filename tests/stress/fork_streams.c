@@ -3,13 +3,10 @@
  * deadlocks with it. Then many threads that never allocate: libc frees for them when they are gone,
  * and nothing may stay of that. Run preloaded.
  */
+#include "tests/stress/fork_once.h"
+
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static _Atomic bool stop;
 
@@ -43,17 +40,8 @@ static bool forks_with_streams(void)
     if (stream == NULL || pthread_create(&thread, NULL, flush_all, stream) != 0)
         return false;
     bool good = true;
-    for (int i = 0; i < 500 && good; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            char *block = malloc(1000);
-            memset(block, 1, 1000);
-            free(block);
-            _exit(0);
-        }
-        int status = 0;
-        good = child > 0 && waitpid(child, &status, 0) == child && status == 0;
-    }
+    for (int i = 0; i < 500 && good; i++)
+        good = fork_once();
     stop = true;
     pthread_join(thread, NULL);
     fclose(stream);

@@ -70,6 +70,25 @@ int bench_finish(uint64_t operations, double seconds)
     return 0;
 }
 
+/* A byte at each multiple of the page size from the block's start, but for its first and last word.
+ */
+void bench_mark_pages(void *block, size_t size)
+{
+    unsigned char *bytes = block;
+    for (size_t at = BENCH_PAGE; at + sizeof(uint64_t) < size; at += BENCH_PAGE)
+        bytes[at] = (unsigned char)(at / BENCH_PAGE);
+}
+
+void bench_check_pages(const void *block, size_t size)
+{
+    const unsigned char *bytes = block;
+    for (size_t at = BENCH_PAGE; at + sizeof(uint64_t) < size; at += BENCH_PAGE) {
+        if (bytes[at] != (unsigned char)(at / BENCH_PAGE))
+            bench_fail("byte %zu of the block of %zu bytes at %p is %#x, not the %#x written to it",
+                       at, size, block, bytes[at], (unsigned char)(at / BENCH_PAGE));
+    }
+}
+
 static double clock_seconds(clockid_t clock)
 {
     struct timespec now;

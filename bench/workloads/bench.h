@@ -107,7 +107,12 @@ static inline size_t bench_small(struct bench_random *random)
 /* The first and the last eight bytes of a block hold its size and a hash of size and address. So a
  * block needs no entry in a table to be checked, and damage at either end is seen. The check
  * wipes the first word: of two owners that got the same block, the second one's check fails.
- * For sizes of 8, or of 16 and more, below 4 GiB. */
+ * For sizes of 8, or of 16 and more, below 4 GiB. Each page of a larger block is written to, too,
+ * and checked, since memory that is never touched is not resident. */
+enum { BENCH_PAGE = 4096 };
+void bench_mark_pages(void *block, size_t size);
+void bench_check_pages(const void *block, size_t size);
+
 static inline uint64_t bench_mark_of(const void *block, size_t size)
 {
     uint64_t hash = ((uint64_t)(uintptr_t)block ^ size * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
@@ -119,6 +124,8 @@ static inline void bench_mark(void *block, size_t size)
     uint64_t mark = bench_mark_of(block, size);
     memcpy((char *)block + size - sizeof mark, &mark, sizeof mark);
     memcpy(block, &mark, sizeof mark);
+    if (size > BENCH_PAGE)
+        bench_mark_pages(block, size);
     __asm__ volatile("" : : "r"(block) : "memory"); /* the allocation is not to be optimised away */
 }
 
@@ -134,6 +141,8 @@ static inline size_t bench_check(const void *block)
     memcpy(&last, (const char *)block + size - sizeof last, sizeof last);
     if (__builtin_expect(last != first, 0))
         bench_damaged(block);
+    if (size > BENCH_PAGE)
+        bench_check_pages(block, size);
     return size;
 }
 

@@ -15,20 +15,15 @@ static uint64_t threads = 2;
 static uint64_t batch_blocks = 512;
 static uint64_t operations = 10 * 1000 * 1000;
 
-struct batch {
-    uint64_t mark;  /* bench_mark writes the first word of the batch, */
-    void *blocks[]; /* and the last one, which is not of batch_blocks but follows them */
-};
-
 struct queue {
     pthread_mutex_t lock;
     pthread_cond_t not_empty, not_full;
     unsigned producers; /* still at work */
     unsigned first, count;
-    struct batch *batches[QUEUE];
+    void **batches[QUEUE]; /* each an array of batch_blocks blocks */
 };
 
-static void put(struct queue *queue, struct batch *batch)
+static void put(struct queue *queue, void **batch)
 {
     pthread_mutex_lock(&queue->lock);
     while (queue->count == QUEUE)
@@ -39,9 +34,9 @@ static void put(struct queue *queue, struct batch *batch)
 }
 
 /* NULL when all producers are done and nothing is left. */
-static struct batch *take(struct queue *queue)
+static void **take(struct queue *queue)
 {
-    struct batch *batch = NULL;
+    void **batch = NULL;
     pthread_mutex_lock(&queue->lock);
     while (queue->count == 0 && queue->producers > 0)
         pthread_cond_wait(&queue->not_empty, &queue->lock);
@@ -59,9 +54,12 @@ static void produce(struct queue *queue, struct bench_thread *thread)
 {
     uint64_t batches = operations / batch_blocks / (thread->count / 2) + 1;
     for (uint64_t i = 0; i < batches; i++) {
-        struct batch *batch = bench_alloc(sizeof *batch + (batch_blocks + 1) * sizeof(void *));
+        size_t size = batch_blocks * sizeof(void *);
+        void **batch = malloc(size);
+        if (!batch)
+            bench_out_of_memory("malloc", size);
         for (uint64_t j = 0; j < batch_blocks; j++)
-            batch->blocks[j] = bench_alloc(bench_log_between(&thread->random, 16, 1024));
+            batch[j] = bench_alloc(bench_log_between(&thread->random, 16, 1024));
         put(queue, batch);
     }
     pthread_mutex_lock(&queue->lock);
@@ -72,10 +70,10 @@ static void produce(struct queue *queue, struct bench_thread *thread)
 
 static void consume(struct queue *queue, struct bench_thread *thread)
 {
-    for (struct batch *batch; (batch = take(queue)) != NULL;) {
+    for (void **batch; (batch = take(queue)) != NULL;) {
         for (uint64_t j = 0; j < batch_blocks; j++)
-            bench_free(batch->blocks[j]);
-        bench_free(batch);
+            bench_free(batch[j]);
+        free((void *)batch);
         thread->operations += batch_blocks + 1;
     }
 }

@@ -1,9 +1,12 @@
 /* aligned.c: the entry points other than malloc. A window of blocks is replaced at random by
- * posix_memalign and aligned_alloc (16 bytes to 4 KiB, mostly a cache line) and by calloc of small
- * blocks; a second, smaller window by calloc of 1 KiB to 1 MiB. Blocks are written to before they
- * are freed, so that a calloc that forgets to clear reused memory is found. The alignment of each
- * block is checked, and that each eighth word of a small block and a few of each page of a large
- * one are zero.
+ * posix_memalign and aligned_alloc, for the alignments that programs ask for, and by calloc of
+ * small blocks; a second, smaller window by calloc of 1 KiB to 1 MiB. Blocks are written to before
+ * they are freed, so that a calloc that forgets to clear reused memory is found. The alignment of
+ * each block is checked, and that one word in 64 bytes of a small block and in 1 KiB of a large one
+ * is zero.
+ *
+ * Alignments of 256 to 1024 bytes are left out: mimalloc 2.0.9 gets them wrong where the size is
+ * the same (its issue 700), and would drop out of the comparison.
  */
 #include "bench.h"
 
@@ -18,12 +21,12 @@ struct windows {
     void *large[LARGE_WINDOW];
 };
 
+/* A cache line mostly; each 16th time a page. */
 static size_t some_alignment(struct bench_random *random)
 {
-    uint32_t chance = bench_below(random, 16);
-    if (chance < 10)
-        return 64;
-    return chance < 14 ? (size_t)16 << (chance - 10) : (size_t)1 << (12 - 2 * (chance - 14));
+    static const size_t alignments[16] = {64, 64, 64,  64,  64, 64, 64, 64,
+                                          64, 64, 128, 128, 32, 32, 16, 4096};
+    return alignments[bench_below(random, 16)];
 }
 
 static void *aligned_block(struct bench_thread *thread)

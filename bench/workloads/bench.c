@@ -146,7 +146,7 @@ static void print_default(const struct bench_option *option)
         fputs(option->zero, stdout);
     else if (option->number)
         printf("%" PRIu64, *option->number);
-    else {
+    else if (option->choice && option->choices) {
         const char *word = option->choices;
         for (unsigned i = 0; i < *option->choice; i++)
             word = strchr(word, '|') + 1;
@@ -227,7 +227,7 @@ static void read_real(const struct bench_option *option, const char *text)
 static void read_choice(const struct bench_option *option, const char *text)
 {
     unsigned index = 0;
-    for (const char *word = option->choices;; index++) {
+    for (const char *word = option->choices; word; index++) {
         size_t length = strcspn(word, "|");
         if (strlen(text) == length && strncmp(word, text, length) == 0) {
             *option->choice = index;

@@ -47,9 +47,9 @@ void bench_count(const char *name, uint64_t value, const char *unit);
 int bench_finish(uint64_t operations, double seconds);
 
 /* A check did not hold: says so on stderr and ends the process with 1, from any thread. */
-_Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void bench_out_of_memory(const char *function, size_t size);
-_Noreturn void bench_damaged(const void *block);
+void bench_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void bench_out_of_memory(const char *function, size_t size) __attribute__((noreturn));
+void bench_damaged(const void *block) __attribute__((noreturn));
 
 double bench_now(void);          /* seconds, monotonic */
 double bench_cpu(void);          /* seconds of processor time of the whole process */

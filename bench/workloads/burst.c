@@ -24,31 +24,32 @@ static size_t some_size(struct bench_random *random)
     return size < 16 ? 16 : size;
 }
 
-struct cache {
-    void **blocks;
+struct server {
+    void **kept; /* `cached` slots, the oldest block in the next one */
     uint64_t next;
+    void *request[MOST_BLOCKS]; /* of the request that is being answered */
 };
 
-static void keep(struct cache *cache, void *block)
+static void keep(struct server *server, void *block)
 {
-    void **slot = &cache->blocks[cache->next];
-    cache->next = cache->next + 1 == cached ? 0 : cache->next + 1;
+    void **slot = &server->kept[server->next];
+    server->next = server->next + 1 == cached ? 0 : server->next + 1;
     if (*slot)
         bench_free(*slot);
     *slot = block;
 }
 
-static void answer(struct bench_thread *thread, struct cache *cache)
+static void answer(struct bench_thread *thread, struct server *server)
 {
     struct bench_random *random = &thread->random;
-    void *blocks[MOST_BLOCKS];
+    void **blocks = server->request;
     uint32_t made = (uint32_t)bench_between(random, FEWEST_BLOCKS, MOST_BLOCKS);
     uint32_t count = 0;
     void *buffer = bench_alloc(bench_log_between(random, 4096, 256 * 1024));
     for (uint32_t i = 0; i < made; i++) {
         void *block = bench_alloc(some_size(random));
         if (bench_below(random, ONE_KEPT_IN) == 0)
-            keep(cache, block);
+            keep(server, block);
         else
             blocks[count++] = block;
     }
@@ -65,13 +66,13 @@ static void answer(struct bench_thread *thread, struct cache *cache)
 
 static void work(struct bench_thread *thread)
 {
-    struct cache *cache = (struct cache *)thread->context + thread->index;
+    struct server *server = (struct server *)thread->context + thread->index;
     uint64_t count = bench_share(thread, requests);
     for (uint64_t i = 0; i < count; i++)
-        answer(thread, cache);
+        answer(thread, server);
     for (uint64_t i = 0; i < cached; i++) {
-        if (cache->blocks[i])
-            bench_free(cache->blocks[i]);
+        if (server->kept[i])
+            bench_free(server->kept[i]);
     }
 }
 
@@ -95,9 +96,9 @@ int main(int argc, char **argv)
                                            {0}};
     bench_start(argc, argv, "Requests that allocate much and keep little.", options);
     requests = bench_scaled(requests);
-    struct cache *caches = bench_table(threads * sizeof *caches);
+    struct server *servers = bench_table(threads * sizeof *servers);
     for (uint64_t i = 0; i < threads; i++)
-        caches[i].blocks = bench_table(cached * sizeof(void *));
-    struct bench_run run = bench_threads(threads, work, caches);
+        servers[i].kept = bench_table(cached * sizeof(void *));
+    struct bench_run run = bench_threads(threads, work, servers);
     return bench_finish(run.operations, run.seconds);
 }

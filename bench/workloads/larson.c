@@ -15,6 +15,7 @@ static uint64_t threads = 8;
 static uint64_t blocks = 5000;
 static uint64_t generations = 10;
 static uint64_t operations = 24 * 1000 * 1000;
+static uint64_t replacements; /* of one thread */
 static sem_t finished;
 
 /* One array of blocks, and the generation that has it now. */
@@ -33,8 +34,7 @@ static void *generation(void *argument)
 {
     struct array *array = argument;
     struct bench_random random = array->random;
-    uint64_t count = operations / threads / generations;
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < replacements; i++) {
         void **slot = &array->blocks[bench_below(&random, (uint32_t)blocks)];
         bench_free(*slot);
         *slot = bench_alloc(some_size(&random));
@@ -66,14 +66,14 @@ int main(int argc, char **argv)
          .least = 1,
          .most = 1 << 20},
         {.name = "operations",
-         .help = "blocks replaced in all",
+         .help = "blocks replaced in all, rounded up",
          .number = &operations,
          .least = 1,
          .most = UINT32_MAX},
         {0}};
     bench_start(argc, argv, "A server whose threads hand their blocks to their successors.",
                 options);
-    operations = bench_scaled(operations);
+    replacements = bench_scaled(operations) / threads / generations + 1;
     sem_init(&finished, 0, 0);
     struct array *arrays = bench_table(threads * sizeof *arrays);
     for (uint64_t i = 0; i < threads; i++) {
@@ -92,5 +92,5 @@ int main(int argc, char **argv)
         for (uint64_t j = 0; j < blocks; j++)
             bench_free(arrays[i].blocks[j]);
     }
-    return bench_finish(operations / threads / generations * generations * threads, seconds);
+    return bench_finish(replacements * generations * threads, seconds);
 }

@@ -61,8 +61,7 @@ void bench_count(const char *name, uint64_t value, const char *unit)
 
 int bench_finish(uint64_t operations, double seconds)
 {
-    if (table_bytes > 256 * 1024)
-        bench_count("table", table_bytes, "B");
+    bench_count("table", table_bytes, "B");
     bench_count("operations", operations, "count");
     bench_figure("seconds", seconds, "s");
     if (fflush(stdout) != 0)

@@ -15,20 +15,39 @@ import tempfile
 import time
 
 import allocators
+import bars
+import curves
 import machine
+import page
 import programs
 import suite
-import summary
 import table
 import times
 from launch import LIMIT, Launcher
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-SECTIONS = ("times",)
+ASKED_FOR = ("thp",)  # sections that run only when they are named
 QUICK_SCALE = 0.25
-ROUNDS, QUICK_ROUNDS = 5, 3
-QUICK_SECONDS = 75  # after these --quick begins no new round
+
+
+class Context:
+    """What a section needs: options, allocators, how to launch, where its results go."""
+
+    def __init__(self, options, launcher, found, results):
+        self.options, self.launcher, self.allocators, self.results = options, launcher, found, results
+
+    def wanted(self, name, quick):
+        """Whether a workload is to run; `quick`: whether --quick has it."""
+        if self.options.only:
+            return any(name == word[1:] if word.startswith("=") else word in name for word in self.options.only)
+        return quick or not self.options.quick
+
+    def leave_out(self, lines):
+        for line in lines:
+            if line not in self.results["left_out"]:
+                self.results["left_out"].append(line)
+                print(line, file=sys.stderr)
 
 
 def pair(text):
@@ -60,10 +79,10 @@ def options_of(arguments):
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer workloads, rounds and less work: under 3 minutes")
-    parser.add_argument("--rounds", type=positive(int), metavar="N", help=f"rounds of times (default {ROUNDS})")
+    parser.add_argument("--rounds", type=positive(int), metavar="N", help=f"rounds of times (default {times.ROUNDS})")
     parser.add_argument("--scale", type=positive(float), metavar="F",
                         help="multiplies the work of each run (default 1, about a second)")
-    parser.add_argument("--sections", type=words, metavar="LIST", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--sections", type=words, metavar="LIST", help=f"of {', '.join(table.SECTIONS)} (default: all but {', '.join(ASKED_FOR)})")
     parser.add_argument("--only", type=words, metavar="PATTERN,...",
                         help="workloads whose name contains one of these words; =NAME for exactly that one")
     parser.add_argument("--allocators", type=words, metavar="LIST", help="only these (default: all that are installed)")
@@ -79,9 +98,9 @@ def options_of(arguments):
     parser.add_argument("--list", action="store_true", help="names the sections, allocators and workloads, and ends")
     options = parser.parse_args(arguments)
     for section in options.sections or ():
-        if section not in SECTIONS:
-            parser.error(f"--sections: there is no section '{section}'; sections: {', '.join(SECTIONS)}")
-    options.sections = options.sections or list(SECTIONS)
+        if section not in table.SECTIONS:
+            parser.error(f"--sections: there is no section '{section}'; sections: {', '.join(table.SECTIONS)}")
+    options.sections = options.sections or [name for name in table.SECTIONS if name not in ASKED_FOR]
     options.scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
     options.build = os.path.abspath(options.build)
     options.out = os.path.abspath(options.out or os.path.join(options.build, "results"))
@@ -90,15 +109,6 @@ def options_of(arguments):
         if not os.path.isfile(path):
             parser.error(f"there is no file {path}; build it with: meson compile -C {options.build}")
     return options
-
-
-def wanted(options):
-    """Whether a workload is to run: function of its name and whether --quick has it."""
-    def check(name, quick):
-        if options.only:
-            return any(name == word[1:] if word.startswith("=") else word in name for word in options.only)
-        return quick or not options.quick
-    return check
 
 
 def choose(options):
@@ -117,71 +127,82 @@ def choose(options):
     return found, left_out
 
 
-def do_times(options, launcher, found, results):
-    want = wanted(options)
-    works = [work for work in suite.allocation(options.build, options.scale) if want(work.name, work.quick)]
-    real, left_out = programs.programs(launcher.directory, options.scale, want)
-    results["left_out"] += left_out
-    for line in left_out:
-        print(line, file=sys.stderr)
-    grid = times.Grid(works + real, found)
-    if not grid.works:
-        sys.exit(f"scripts/bench: no workload's name matches {','.join(options.only)}; --list names them")
-    until = time.monotonic() + QUICK_SECONDS if options.quick and not options.rounds else None
-    try:
-        grid.measure(launcher, options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS), options.limit, until)
-    finally:  # what was measured before an interrupt is shown
-        results["times"] = grid.record()
-        results["summary"] = summary.summarize(results["times"], results["allocators"], options.reference)
-
-
 def write(options, results):
+    """All files of the results; returns their names."""
     os.makedirs(options.out, exist_ok=True)
-    text = table.text(results)
-    with open(os.path.join(options.out, "results.json"), "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1)
-    with open(os.path.join(options.out, "table.txt"), "w", encoding="utf-8") as file:
-        file.write(text)
-    return text
+    charts = {}
+    if results.get("times"):
+        charts["times"] = bars.draw(results)
+    if results.get("scale"):
+        charts["scale"] = curves.draw(results)
+    files = {"table.txt": table.text(results, True), "results.json": json.dumps(results, indent=1) + "\n",
+             "index.html": page.draw(results, charts)}
+    files.update((("chart.svg" if name == "times" else f"{name}.svg"), svg) for name, svg in charts.items())
+    for name in ("chart.svg", "scale.svg"):  # no picture of an earlier measurement stays beside these
+        if name not in files and os.path.exists(os.path.join(options.out, name)):
+            os.unlink(os.path.join(options.out, name))
+    for name, text in files.items():
+        with open(os.path.join(options.out, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    return sorted(files)
 
 
-def names_of(options, found):
-    print("sections:  ", ", ".join(SECTIONS))
+def workloads():
+    """(name, arguments or "", whether --quick has it) of all of the section `times`"""
+    return ([(name, line.partition(" ")[2], quick) for name, line, quick in suite.ALLOCATION]
+            + [(name, "", quick) for name, _, quick in programs.PROGRAMS] + [("redis", "", True)])
+
+
+def names_of(found):
+    print("sections:  ", ", ".join(table.SECTIONS), f"(only when named: {', '.join(ASKED_FOR)})")
     print("allocators:", ", ".join(one.name for one in found))
     print("workloads (* those of --quick):")
-    for work in suite.allocation(options.build, options.scale):
-        print(f"  {'*' if work.quick else ' '} {work.name:18} {' '.join(work.command[3:])}")
-    for name, _, quick in programs.PROGRAMS + (("redis", None, True),):
-        print(f"  {'*' if quick else ' '} {name}")
+    for name, arguments, quick in workloads():
+        print(f"  {'*' if quick else ' '} {name:18} {arguments}".rstrip())
+
+
+def failed(results):
+    """Whether Tidemark failed anywhere."""
+    grids = [results.get(name) for name in ("trivial", "times", "after", "scale")] + list(results.get("thp", {}).values())
+    works = [work["failed"] for record in grids if record for work in record["workloads"]]
+    works += [results[name]["failed"] for name in ("instructions", "syscalls") if name in results]
+    return any("tidemark" in one for one in works)
 
 
 def main():
     options = options_of(sys.argv[1:])
     found, left_out = choose(options)
     if options.list:
-        names_of(options, found)
+        names_of(found)
         return
     for line in left_out:
         print(line, file=sys.stderr)
     results = {"format": 1, "started": time.strftime("%Y-%m-%d %H:%M:%S %z"), "revision": machine.revision(ROOT),
                "command": "scripts/bench " + shlex.join(sys.argv[1:]), "machine": machine.describe(),
+               "tidemark_variable": os.environ.get("TIDEMARK", ""), "reference": options.reference,
                "allocators": [one.record() for one in found], "left_out": left_out}
-    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as an interrupt: what runs is ended, what was set is restored
+        signal.signal(number, signal.default_int_handler)
     directory = tempfile.mkdtemp(prefix="tidemark-bench.")
     interrupted = False
     try:
         launcher = Launcher(os.path.join(options.build, "bench", "bench-run"), directory)
-        do_times(options, launcher, found, results)
+        context = Context(options, launcher, found, results)
+        if options.only and not any(context.wanted(name, quick) for name, _, quick in workloads()):
+            sys.exit(f"scripts/bench: no workload's name matches {','.join(options.only)}; --list names them")
+        for name in options.sections:
+            table.SECTIONS[name].measure(context)
     except KeyboardInterrupt:
         interrupted = True
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    print(write(options, results), end="")
-    print(f"\nwritten to {options.out}: results.json, table.txt")
-    failed = any("tidemark" in work["failed"] for work in results.get("times", {}).get("workloads", []))
+    files = write(options, results)
+    print(table.text(results, False))
+    print(f"written to {options.out}: {', '.join(files)}")
     if interrupted:
+        print("interrupted: not all was measured", file=sys.stderr)
         sys.exit(130)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed(results) else 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ values of its own, reads them back and answers with their digest: that is what m
 
 import os
 import shutil
+import socket as sockets
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,11 @@ for i = 1, 2000 do digest = redis.sha1hex(digest .. redis.call('get', 'check:' .
 return {digest, redis.call('hlen', 'checks'), redis.call('llen', 'check list'), redis.call('hget', 'checks', 'field7')}
 """
 KINDS = "set,get,lpush,lpop,sadd,hset,zadd"
+
+
+def listens(path):
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
 
 
 class Redis(Work):
@@ -72,7 +78,7 @@ class Redis(Work):
 
     def wait_for(self, socket, process, limit):
         end = time.monotonic() + limit
-        while not os.path.exists(socket):
+        while not listens(socket):
             if process.poll() is not None:
                 raise Failed(f"redis-server ended with status {process.returncode} before it listened")
             if time.monotonic() > end:

@@ -3,7 +3,8 @@ they stand in results.json."""
 
 import figures
 
-MEASURES = ("wall", "cpu", "rss", "faults")
+MEASURES = {"wall": "s", "cpu": "s", "rss": "B", "faults": "count"}
+JUDGED = ("wall", "cpu", "rss")
 
 
 def measure_of(run, measure):
@@ -16,35 +17,46 @@ def measure_of(run, measure):
     return run["wall"]
 
 
-def summarize(times, allocators, reference):
-    """Adds to each workload its spreads, and returns means and targets. `allocators`: records in order."""
+def spreads(record, pick):
+    """Adds to each workload of a section `figures`: {allocator: {measure: spread}}. `pick` makes of a run its measures."""
+    for work in record["workloads"]:
+        work["figures"] = {}
+        for name, runs in work["runs"].items():
+            if runs:
+                picked = [pick(run) for run in runs]
+                work["figures"][name] = {measure: figures.spread([one[measure] for one in picked])
+                                         for measure in picked[0]}
+
+
+def usual(run):
+    """The measures that every run has."""
+    return {measure: measure_of(run, measure) for measure in MEASURES}
+
+
+def medians(record, measure):
+    return {work["name"]: {name: have[measure]["median"] for name, have in work["figures"].items()}
+            for work in record["workloads"]}
+
+
+def judge(record, allocators, reference):
+    """Means and targets of the section `times`; adds to each workload how Tidemark stands to its peers."""
     names = [one["name"] for one in allocators]
     peers = [one["name"] for one in allocators if one["kind"] == "peer"]
-    medians = {measure: {} for measure in MEASURES}
-    for work in times["workloads"]:
-        work["figures"] = {name: {measure: figures.spread([measure_of(run, measure) for run in work["runs"][name]])
-                                  for measure in MEASURES}
-                           for name in names if work["runs"].get(name)}
-        for measure in MEASURES:
-            medians[measure][work["name"]] = {name: work["figures"][name][measure]["median"]
-                                              for name in work["figures"]}
-        work["to_peers"] = {measure: figures.against_peers(medians[measure][work["name"]], "tidemark", peers)
-                            for measure in ("wall", "cpu", "rss")}
-    groups = {"all": None}
+    tables = {measure: medians(record, measure) for measure in JUDGED}
+    for work in record["workloads"]:
+        work["to_peers"] = {measure: figures.against_peers(tables[measure][work["name"]], "tidemark", peers)
+                            for measure in JUDGED}
+    groups = {"all": {work["name"] for work in record["workloads"]}}
     for kind, group in (("program", "programs"), ("allocation", "allocation workloads")):
-        members = {work["name"] for work in times["workloads"] if work["kind"] == kind}
-        if members:
+        members = {work["name"] for work in record["workloads"] if work["kind"] == kind}
+        if members and members != groups["all"]:
             groups[group] = members
-    summary = {"reference": reference, "means": {}, "targets": {}}
+    whole = figures.complete(tables["rss"], names)
+    verdict = {"means": {}, "left_out": [work["name"] for work in record["workloads"] if work["name"] not in whole],
+               "targets": {measure: figures.targets(tables[measure], names, "tidemark", peers) for measure in JUDGED}}
     for group, among in groups.items():
-        left_out = [name for name in medians["wall"] if (among is None or name in among)
-                    and name not in figures.complete(medians["wall"], names)]
-        summary["means"][group] = {
-            measure: figures.means(medians[measure], names, reference, among) for measure in ("wall", "cpu", "rss")}
-        summary["means"][group]["left_out"] = left_out
-    for measure in ("wall", "cpu", "rss"):
-        summary["targets"][measure] = figures.targets(medians[measure], names, "tidemark", peers)
-    return summary
+        verdict["means"][group] = {measure: figures.means(tables[measure], names, reference, among) for measure in JUDGED}
+    return verdict
 
 
 def ratio(work, name, measure, reference):

@@ -1,81 +1,91 @@
-"""Interleaved runs: each round runs every workload once under every allocator, the allocators in another order each time.
+"""Section `times`: wall and CPU time, peak RSS and page faults of allocation workloads and real programs."""
 
-A machine that slows down for a while slows all of them. A run that fails is shown, and that allocator is not tried on that
-workload again. What a program writes must be the same under every allocator; glibc's is what it is compared with.
-"""
-
-import random
 import time
 
-from launch import Failed
-from progress import Progress
+import programs
+import rounds
+import suite
+import summary
+from columns import Block, amount, number
+
+TITLE = "Time, peak memory and page faults"
+ROUNDS, QUICK_ROUNDS = 5, 3
+QUICK_SECONDS = 75  # after these --quick begins no new round
+TITLES = {"wall": "Wall time", "cpu": "CPU time, user and system", "rss": "Peak RSS", "faults": "Page faults"}
+UNITS = {"s": "seconds", "B": "MiB", "count": "count"}
 
 
-class Grid:
-    """The runs of some workloads under some allocators: `runs[workload][allocator]`, `failed[workload][allocator]`."""
+def measure(context):
+    options = context.options
+    works = [work for work in suite.allocation(options.build, options.scale) if context.wanted(work.name, work.quick)]
+    real, left_out = programs.programs(context.launcher.directory, options.scale, context.wanted)
+    context.leave_out(left_out)
+    grid_of_runs = rounds.Grid(works + real, context.allocators)
+    until = time.monotonic() + QUICK_SECONDS if options.quick and not options.rounds else None
+    count = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    try:
+        grid_of_runs.measure(context.launcher, "times", count, options.limit, until)
+    finally:  # what was measured before an interrupt is shown
+        record = grid_of_runs.record()
+        summary.spreads(record, summary.usual)
+        record.update(summary.judge(record, context.results["allocators"], options.reference))
+        context.results["times"] = record
 
-    def __init__(self, works, allocators):
-        self.works, self.allocators = works, allocators
-        self.runs = {work.name: {allocator.name: [] for allocator in allocators} for work in works}
-        self.failed = {work.name: {} for work in works}
-        self.digests = {}
-        self.rounds = 0
 
-    def once(self, launcher, work, allocator, limit, keep=True):
-        """One run, recorded. A failure is recorded and returned."""
-        try:
-            took = work.run(launcher, allocator, limit)
-            expected = self.digests.setdefault(work.name, took["digest"])
-            if took["digest"] != expected:
-                raise Failed(f"its output differs from what it was before (digest {took['digest'].strip()[:16]}, "
-                             f"expected {expected.strip()[:16]})")
-        except Failed as failure:
-            self.failed[work.name][allocator.name] = str(failure)
-            self.runs[work.name][allocator.name] = []
-            return failure
-        if keep:
-            self.runs[work.name][allocator.name].append(took)
-        return None
+def ratio_block(results, what):
+    """A line a workload: the reference's median, everybody's ratio to it, Tidemark's to the peers' median and best."""
+    record, names, reference = results["times"], [one["name"] for one in results["allocators"]], results["reference"]
+    title = (f"{TITLES[what]} as a ratio to {reference}, whose median in {UNITS[summary.MEASURES[what]]} stands first; "
+             "last tidemark's to the peers' median and to the best of them")
+    rows = [["", reference, "", *names, "", "t/median", "t/best"]]
+    for work in record["workloads"]:
+        have = work["figures"].get(reference)
+        rows.append([work["name"], amount(have[what]["median"], summary.MEASURES[what]) if have else "failed", "|"]
+                    + ["failed" if name in work["failed"] else number(summary.ratio(work, name, what, reference))
+                       for name in names]
+                    + ["|"] + [number(value) for value in work["to_peers"][what] or (None, None)])
+    for group, means in record["means"].items():
+        rows.append([f"mean of {group}", "", "|"] + [number(means[what][name]) for name in names] + ["|"])
+    return Block(title, rows, [])
 
-    def measure(self, launcher, rounds, limit, until=None, title="times"):
-        """`until`: time.monotonic() after which no new round begins, except the first."""
-        generator = random.Random(1)
-        first = next((one for one in self.allocators if one.path is None), self.allocators[0])
-        # The reference's output, and files in the page cache, before anything is measured.
-        warm = [work for work in self.works if work.kind == "program"]
-        pairs = [(work.name, one.name) for work in self.works for one in self.allocators]
-        progress = Progress(title, [("warm", work.name) for work in warm] + pairs * rounds)
 
-        def step(work, allocator, what, keep):
-            progress.step(what)
-            failure = self.once(launcher, work, allocator, limit, keep)
-            progress.stepped()
-            if failure:
-                progress.say(f"failed: {work.name} under {allocator.name}: {failure}")
+def median_block(results, what):
+    """A line a workload: each allocator's median and its spread."""
+    record, names = results["times"], [one["name"] for one in results["allocators"]]
+    rows = [["", *names]]
+    for work in record["workloads"]:
+        row = [work["name"]]
+        for name in names:
+            if name in work["figures"]:
+                one = work["figures"][name][what]
+                percent = 100 * one["mad"] / one["median"] if one["median"] else 0
+                row.append(f"{amount(one['median'], summary.MEASURES[what])} ±{percent:.0f}%")
+            else:
+                row.append("failed" if name in work["failed"] else "-")
+        rows.append(row)
+    return Block(f"{TITLES[what]}: median in {UNITS[summary.MEASURES[what]]} ± median absolute deviation in percent of it", rows,
+                 [])
 
-        for work in warm:
-            step(work, first, f"{work.name}, to warm up", False)
-        for turn in range(rounds):
-            if turn and until is not None and time.monotonic() > until:
-                progress.say(f"{title}: {turn} of {rounds} rounds, since the time is up")
-                break
-            plan = []
-            for work in self.works:
-                order = self.allocators[turn % len(self.allocators):] + self.allocators[:turn % len(self.allocators)]
-                if turn >= len(self.allocators):
-                    generator.shuffle(order)
-                plan += [(work, allocator) for allocator in order]
-            progress.left[:len(plan)] = [(work.name, allocator.name) for work, allocator in plan]
-            for work, allocator in plan:
-                if allocator.name in self.failed[work.name]:
-                    progress.left.pop(0)
-                    progress.count -= 1
-                    continue
-                step(work, allocator, f"round {turn + 1} of {rounds}, {work.name} under {allocator.name}", True)
-            self.rounds = turn + 1
-        progress.finish()
 
-    def record(self):
-        return {"rounds": self.rounds, "workloads": [
-            {"name": work.name, "kind": work.kind, "command": work.command, "runs": self.runs[work.name],
-             "failed": self.failed[work.name]} for work in self.works]}
+def verdict(results):
+    """What failed, what the means leave out, and the targets."""
+    record = results["times"]
+    lines = [f"failed: {work['name']} under {name}: {reason}" for work in record["workloads"]
+             for name, reason in work["failed"].items()]
+    if record["left_out"]:
+        lines.append(f"in no mean, since not every allocator finished it: {', '.join(record['left_out'])}")
+    for what, target in record["targets"].items():
+        if target:
+            lines.append(f"{TITLES[what]}: the geometric mean over {target['workloads']} workloads is "
+                         f"{target['mean_to_best_peer']:.3f} of the best peer's ({target['best_peer']}); the worst ratio to "
+                         f"the median of the peers is {target['worst_to_median']:.2f} ({target['worst_workload']})")
+    return Block("Targets and failures", [], lines)
+
+
+def blocks(results, full):
+    found = [Block(f"Medians of {results['times']['rounds']} interleaved rounds. RSS is the peak of the whole process: code "
+                   "and the workload's own tables included. Means are geometric.", [], [])]
+    found += [ratio_block(results, what) for what in summary.JUDGED]
+    if full:
+        found += [median_block(results, what) for what in summary.MEASURES]
+    return found + [verdict(results)]

@@ -62,7 +62,7 @@ def blocks(results, full):
             row.append(f"{have['after']['median'] / (1 << 20):.0f} ({have['floor']['median'] / (1 << 20):.0f})" if have
                        else "failed" if name in work["failed"] else "-")
         rows.append(row)
-    return [Block(f"RSS {SECONDS} s after most blocks were freed, in MiB, less the workload's own table; in brackets the page "
-             f"floor of the same run: the pages that the survivors lie on. Medians of {record['rounds']} rounds.",
-                  rows, [f"failed: {work['name']} under {name}: {reason}" for work in record["workloads"]
-                         for name, reason in work["failed"].items()])]
+    title = (f"RSS {SECONDS} s after most blocks were freed, in MiB, less the workload's own table; in brackets the page floor "
+             f"of the same run: the pages that the survivors lie on. Medians of {record['rounds']} rounds.")
+    return [Block(title, rows, [f"failed: {work['name']} under {name}: {reason}" for work in record["workloads"]
+                                for name, reason in work["failed"].items()])]

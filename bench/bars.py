@@ -1,5 +1,5 @@
-"""chart.svg: wall time and peak RSS of each workload under each allocator, as bars of the ratio to the reference, which is the
-line at 1. Bars start at 0. Those that would leave the picture are cut off, and their numbers stand beside them in order."""
+"""chart.svg: wall time and peak RSS of each workload under each allocator, as bars of the ratio to the reference, which is
+the line at 1. Bars start at 0. Those that would leave the picture are cut off, and their numbers stand beside them in order."""
 
 from xml.sax.saxutils import escape
 
@@ -26,14 +26,27 @@ def rows_of(results):
                 title = None
 
 
-def bar(left, y, value, index, own):
-    """One bar, cut off at the edge; Tidemark's with its value."""
-    shown = min(value, MOST)
-    width = PANEL * shown / MOST
-    parts = [f'<rect class="fill-{index}" x="{left}" y="{y:.1f}" width="{width:.1f}" height="{BAR}"/>']
-    if own and value <= MOST:
-        parts.append(f'<text class="small halo" x="{left + width + 3:.1f}" y="{y + BAR + 2:.1f}">{value:.2f}</text>')
-    return "".join(parts)
+def length(value):
+    """Of a bar, cut off at the edge."""
+    return PANEL * min(value, MOST) / MOST
+
+
+def bars_of(left, y, ratios, failed, names, shown):
+    """One workload's bars in one panel; over them, Tidemark's number or who failed."""
+    over, parts = [], []
+    beyond = [number(ratios[one], 2) for one in shown if (ratios.get(one) or 0) > MOST]
+    if beyond:
+        over.append((left + PANEL + 3, y + BAR * len(shown) / 2 + 4, " ".join(beyond)))
+    for place, allocator in enumerate(shown):
+        value, at = ratios.get(allocator), y + place * BAR
+        if value:
+            parts.append(f'<rect class="fill-{names.index(allocator)}" x="{left}" y="{at:.1f}" width="{length(value):.1f}" '
+                         f'height="{BAR}"/>')
+            if allocator == "tidemark" and value <= MOST:
+                over.append((left + length(value) + 3, at + BAR + 2, f"{value:.2f}"))
+        elif allocator in failed:
+            over.append((left + 3, at + BAR + 2, f"{allocator} failed"))
+    return parts + [f'<text class="small halo" x="{x:.1f}" y="{at:.1f}">{escape(text)}</text>' for x, at, text in over]
 
 
 def axes(bottom, reference):
@@ -60,23 +73,13 @@ def draw(results):
             body.append(f'<text class="name" x="12" y="{y - 6}">{title}</text>')
         body.append(f'<text x="{LEFT - 8}" y="{y + height_of_row / 2:.1f}" text-anchor="end">{escape(name)}</text>')
         for panel, (what, _) in enumerate(PANELS):
-            beyond = [number(ratios[what][one], 2) for one in shown if (ratios[what].get(one) or 0) > MOST]
-            if beyond:
-                body.append(f'<text class="small" x="{LEFT + panel * (PANEL + GAP) + PANEL + 3}" '
-                            f'y="{y + height_of_row / 2 + 3:.1f}">{" ".join(beyond)}</text>')
-            for place, allocator in enumerate(shown):
-                left, at = LEFT + panel * (PANEL + GAP), y + place * BAR + BETWEEN / 2
-                value = ratios[what].get(allocator)
-                if value:
-                    body.append(bar(left, at, value, names.index(allocator), allocator == "tidemark"))
-                elif allocator in failed:
-                    body.append(f'<text class="small halo" x="{left + 3}" y="{at + BAR + 2:.1f}">{escape(allocator)} failed</text>')
+            body += bars_of(LEFT + panel * (PANEL + GAP), y + BETWEEN / 2, ratios[what], failed, names, shown)
         y += height_of_row
     y += 8
     machine = results["machine"]
-    head = [f'<text class="title" x="12" y="27">Time and memory against {escape(results["reference"])}: shorter is better</text>',
-            f'<text x="12" y="{y + 20}">{escape(machine["cpu"])}, {machine["cores"]} cores, Linux {escape(machine["kernel"])}; '
-            f'medians of {results["times"]["rounds"]} interleaved rounds</text>']
+    head = [f'<text class="title" x="12" y="27">Time and memory against {escape(results["reference"])}: shorter is better'
+            f'</text><text x="12" y="{y + 20}">{escape(machine["cpu"])}, {machine["cores"]} cores, Linux '
+            f'{escape(machine["kernel"])}; medians of {results["times"]["rounds"]} interleaved rounds</text>']
     head += palette.legend(names, 12, 50, without=(results["reference"],))
     return palette.svg(names, WIDTH, round(y + 34), "Time and memory of each workload under each allocator",
                        head + axes(y, results["reference"]) + body)

@@ -28,7 +28,7 @@ from launch import LIMIT, Launcher
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 ASKED_FOR = ("thp",)  # sections that run only when they are named
-QUICK_SCALE = 0.25
+QUICK_SCALE = 0.15
 
 
 class Context:
@@ -82,7 +82,8 @@ def options_of(arguments):
     parser.add_argument("--rounds", type=positive(int), metavar="N", help=f"rounds of times (default {times.ROUNDS})")
     parser.add_argument("--scale", type=positive(float), metavar="F",
                         help="multiplies the work of each run (default 1, about a second)")
-    parser.add_argument("--sections", type=words, metavar="LIST", help=f"of {', '.join(table.SECTIONS)} (default: all but {', '.join(ASKED_FOR)})")
+    parser.add_argument("--sections", type=words, metavar="LIST",
+                        help=f"of {', '.join(table.SECTIONS)} (default: all but {', '.join(ASKED_FOR)})")
     parser.add_argument("--only", type=words, metavar="PATTERN,...",
                         help="workloads whose name contains one of these words; =NAME for exactly that one")
     parser.add_argument("--allocators", type=words, metavar="LIST", help="only these (default: all that are installed)")

@@ -16,7 +16,8 @@ def size(live):
 
 def ticks(low, high):
     """Round numbers from below `low` to above `high`, a few in any range."""
-    steps = [factor * 10.0 ** power for power in range(-3, 8) for factor in ((1, 1.2, 1.5, 2, 3, 5, 7) if high < 4 * low else (1, 2, 5))]
+    factors = (1, 1.2, 1.5, 2, 3, 5, 7) if high < 4 * low else (1, 2, 5)
+    steps = [factor * 10.0 ** power for power in range(-3, 8) for factor in factors]
     below = max((step for step in steps if step <= low), default=steps[0])
     above = min((step for step in steps if step >= high), default=steps[-1])
     if below == above:
@@ -48,7 +49,8 @@ def panel(left, top, title, points, values, labels, names):
         body.append(f'<line class="axis" x1="{x_of(point):.1f}" y1="{top + PANEL_HEIGHT}" x2="{x_of(point):.1f}" '
                     f'y2="{top + PANEL_HEIGHT + 5}"/><text class="small" x="{x_of(point):.1f}" '
                     f'y="{top + PANEL_HEIGHT + 17}" text-anchor="middle">{escape(label)}</text>')
-    body.append(f'<line class="axis" x1="{left}" y1="{top + PANEL_HEIGHT}" x2="{left + PANEL_WIDTH}" y2="{top + PANEL_HEIGHT}"/>')
+    body.append(f'<line class="axis" x1="{left}" y1="{top + PANEL_HEIGHT}" x2="{left + PANEL_WIDTH}" '
+                f'y2="{top + PANEL_HEIGHT}"/>')
     for name in sorted(values, key=lambda one: one == "tidemark"):  # Tidemark's line on top
         placed = [(x_of(point), y_of(value)) for point, value in zip(points, values[name]) if value]
         own, index = (" own" if name == "tidemark" else ""), names.index(name)
@@ -79,5 +81,6 @@ def draw(results):
             values = {name: [work["figures"][name][what]["median"] if name in work["figures"] else None for work in line]
                       for name in names}
             body += panel(left, top, title, [work[key] for work in line], values, [label(work) for work in line], names)
-            body.append(f'<text class="small" x="{left + PANEL_WIDTH}" y="{top + PANEL_HEIGHT + 32}" text-anchor="end">{axis}</text>')
+            body.append(f'<text class="small" x="{left + PANEL_WIDTH}" y="{top + PANEL_HEIGHT + 32}" '
+                        f'text-anchor="end">{axis}</text>')
     return palette.svg(names, WIDTH, HEIGHT, "Cost as work grows", body)

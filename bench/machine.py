@@ -32,8 +32,9 @@ def debian():
 
 def describe():
     model = first_line("/proc/cpuinfo", "model name").partition(":")[2].strip() or platform.machine()
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "memory_bytes": memory_bytes(), "kernel": platform.release(),
-            "system": debian(), "huge_pages": huge_pages(), "overcommit": first_line("/proc/sys/vm/overcommit_memory"),
+    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "memory_bytes": memory_bytes(),
+            "kernel": platform.release(), "system": debian(), "huge_pages": huge_pages(),
+            "overcommit": first_line("/proc/sys/vm/overcommit_memory"),
             "max_map_count": int(first_line("/proc/sys/vm/max_map_count") or 0), "load_at_start": os.getloadavg()[0]}
 
 

@@ -16,13 +16,15 @@ def style(names):
     lines = [".chart text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;font-size:12px}",
              ".chart .title{font-size:17px;font-weight:600}", ".chart .name{font-size:13px;font-weight:600}",
              ".chart .small{font-size:10px}",
-             ".chart .halo{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}", ".chart .grid,.chart .axis{stroke-width:1}",
+             ".chart .halo{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}",
+             ".chart .grid,.chart .axis{stroke-width:1}",
              ".chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round}", ".chart .own{stroke-width:3}"]
     for dark in (0, 1):
         ink, title, paper, rule, axis = (("#5b6470", "#1c2128", "#ffffff", "#e4e7eb", "#aab1ba"),
                                          ("#98a2ae", "#e6e9ed", "#14181d", "#272d35", "#4d5762"))[dark]
-        rules = [f".chart text{{fill:{ink}}}", f".chart .title,.chart .name{{fill:{title}}}", f".chart .paper{{fill:{paper}}}", f".chart .halo{{stroke:{paper}}}",
-                 f".chart .grid{{stroke:{rule}}}", f".chart .axis{{stroke:{axis}}}"]
+        rules = [f".chart text{{fill:{ink}}}", f".chart .title,.chart .name{{fill:{title}}}",
+                 f".chart .paper{{fill:{paper}}}", f".chart .halo{{stroke:{paper}}}", f".chart .grid{{stroke:{rule}}}",
+                 f".chart .axis{{stroke:{axis}}}"]
         rules += [f".chart .fill-{index}{{fill:{pair[dark]}}}.chart .line-{index}{{stroke:{pair[dark]}}}"
                   for index, pair in enumerate(colours(names).values())]
         lines += ["@media (prefers-color-scheme:dark){"] + rules + ["}"] if dark else rules

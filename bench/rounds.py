@@ -50,7 +50,8 @@ class Grid:
         return None
 
     def measure(self, launcher, title, rounds, limit, until=None, jobs=1):
-        """`until`: time.monotonic() after which no new round begins, except the first. `jobs`: runs at a time."""
+        """`until`: time.monotonic(); a round that would end later, if it took as long as the one before, does not
+        begin. `jobs`: runs at a time."""
         bare = next((one for one in self.allocators if one.path is None), self.allocators[0])
         # Before anything is measured: the output to compare with, and files in the page cache.
         warm = [work for work in self.works if work.kind == "program"]
@@ -70,9 +71,10 @@ class Grid:
         for work in warm:
             step(work, bare, (work.name, "warm-up"), f"{work.name}, to warm up", False)
         for turn, order in enumerate(orders(self.allocators, rounds)):
-            if turn and until is not None and time.monotonic() > until:
+            if turn and until is not None and 2 * time.monotonic() - round_began > until:
                 progress.say(f"{title}: {turn} of {rounds} rounds, since the time is up")
                 break
+            round_began = time.monotonic()
             plan = [(work, one, (work.name, one.name), f"round {turn + 1} of {rounds}, {work.name} under {one.name}", True)
                     for work in self.works for one in order]
             if jobs == 1:

@@ -64,7 +64,8 @@ def blocks(results, full):
     record, names = results["scale"], [one["name"] for one in results["allocators"]]
     found = []
     shown = [("replace", "Wall time of one replacement (free and malloc of a random block), ns, of all threads together"),
-             ("replace_cpu", "CPU time of one replacement, ns"), ("fill_cpu", "CPU time of one allocation while filling, ns"),
+             ("replace_cpu", "CPU time of one replacement, ns"),
+             ("fill_cpu", "CPU time of one allocation while filling, ns"),
              ("rss_per_live", "RSS per live byte"), ("mappings", "Mappings of the process")]
     for what, title in shown:
         rows = [["", *names]]

@@ -16,8 +16,8 @@ SECTIONS = {"trivial": trivial, "instructions": instructions, "times": times, "a
 def head(results):
     machine = results["machine"]
     lines = [f"Tidemark {results['revision']}, {results['started']}: {results['command']}",
-             f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / (1 << 30):.1f} GiB, {machine['system']}, "
-             f"Linux {machine['kernel']}, transparent huge pages {machine['huge_pages']}; load at the start "
+             f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / (1 << 30):.1f} GiB, "
+             f"{machine['system']}, Linux {machine['kernel']}, transparent huge pages {machine['huge_pages']}; load at the start "
              f"{machine['load_at_start']:.1f}"]
     if results["tidemark_variable"]:
         lines.append(f"TIDEMARK={results['tidemark_variable']}")

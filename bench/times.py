@@ -10,7 +10,7 @@ from columns import Block, amount, number
 
 TITLE = "Time, peak memory and page faults"
 ROUNDS, QUICK_ROUNDS = 5, 3
-QUICK_SECONDS = 75  # after these --quick begins no new round
+QUICK_SECONDS = 90  # --quick begins no round that would end later
 TITLES = {"wall": "Wall time", "cpu": "CPU time, user and system", "rss": "Peak RSS", "faults": "Page faults"}
 UNITS = {"s": "seconds", "B": "MiB", "count": "count"}
 
@@ -63,8 +63,8 @@ def median_block(results, what):
             else:
                 row.append("failed" if name in work["failed"] else "-")
         rows.append(row)
-    return Block(f"{TITLES[what]}: median in {UNITS[summary.MEASURES[what]]} ± median absolute deviation in percent of it", rows,
-                 [])
+    title = f"{TITLES[what]}: median in {UNITS[summary.MEASURES[what]]} ± median absolute deviation in percent of it"
+    return Block(title, rows, [])
 
 
 def verdict(results):

@@ -21,6 +21,7 @@ def measure(context):
 def blocks(results, full):
     have, names = results["trivial"]["workloads"][0]["figures"], [one["name"] for one in results["allocators"]]
     rows = [["/bin/true", *names]]
-    for title, what, factor in (("peak RSS, KiB", "rss", 1 / 1024), ("page faults", "faults", 1), ("wall, µs", "wall", 1e6)):
+    for title, what, factor in (
+            ("peak RSS, KiB", "rss", 1 / 1024), ("page faults", "faults", 1), ("wall, µs", "wall", 1e6)):
         rows.append([title] + [f"{have[name][what]['median'] * factor:.0f}" if name in have else "-" for name in names])
     return [Block("A program that does nothing", rows, [])]

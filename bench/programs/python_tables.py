@@ -12,7 +12,8 @@ def main():
     base = sqlite3.connect(":memory:")
     base.execute("create table sale (id integer primary key, shop text, item text, price real)")
     base.executemany("insert into sale (shop, item, price) values (?, ?, ?)",
-                     ((f"shop {generator.randrange(80)}", f"item {generator.randrange(4000)}", generator.randrange(9999) / 100)
+                     ((f"shop {generator.randrange(80)}", f"item {generator.randrange(4000)}",
+                       generator.randrange(9999) / 100)
                       for _ in range(round(180000 * float(sys.argv[1])))))
     base.execute("create index sale_item on sale (item)")
     print(base.execute("select count(*), round(sum(price), 2) from sale").fetchall())

@@ -15,7 +15,8 @@ def lines(generator, count):
     for number in range(count):
         path = "/".join(generator.choice(words) for _ in range(generator.randrange(1, 6)))
         yield (f"10.0.{number % 7}.{number % 251} [{number // 60:05d}:{number % 60:02d}] "
-               f"\"{generator.choice(('GET', 'POST', 'PUT'))} /{path}\" {generator.choice((200, 304, 404))} {number * 7919 % 100003}")
+               f"\"{generator.choice(('GET', 'POST', 'PUT'))} /{path}\" "
+               f"{generator.choice((200, 304, 404))} {number * 7919 % 100003}")
 
 
 def main():

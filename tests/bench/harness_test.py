@@ -50,8 +50,8 @@ class Harness(unittest.TestCase):
         return found
 
     def test_end_to_end(self):
-        process = bench(self.out, "--sections", "trivial,times,scale", "--only", "=churn,=sqlite", "--scale", "0.01", "--quick",
-                        "--rounds", "2", "--allocators", "tidemark,glibc", "--reference", "glibc")
+        process = bench(self.out, "--sections", "trivial,times,scale", "--only", "=churn,=sqlite", "--scale", "0.01",
+                        "--quick", "--rounds", "2", "--allocators", "tidemark,glibc", "--reference", "glibc")
         said, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, errors)
         self.assertEqual(sorted(os.listdir(self.out)), ["chart.svg", "index.html", "results.json", "scale.svg", "table.txt"])

@@ -85,7 +85,7 @@ def verdict(results):
 def blocks(results, full):
     found = [Block(f"Medians of {results['times']['rounds']} interleaved rounds. RSS is the peak of the whole process: code "
                    "and the workload's own tables included. Means are geometric.", [], [])]
-    found += [ratio_block(results, what) for what in summary.JUDGED]
+    found += [verdict(results)] + [ratio_block(results, what) for what in summary.JUDGED]
     if full:
         found += [median_block(results, what) for what in summary.MEASURES]
-    return found + [verdict(results)]
+    return found

@@ -18,6 +18,22 @@ static void *no_memory(void)
     return NULL;
 }
 
+/* Gives back what the calling thread can reach. True if there was anything. */
+static bool trim(void)
+{
+    bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
+    return tm_arena_trim() || pools;
+}
+
+static void *take_span(size_t size, size_t alignment, bool zero)
+{
+    void *span = tm_span_take(size, alignment, zero);
+    /* Empty pools and chunks are kept; now somebody needs the addresses (RLIMIT_AS). */
+    if (tm_unlikely(span == NULL) && trim())
+        span = tm_span_take(size, alignment, zero);
+    return tm_likely(span != NULL) ? span : no_memory();
+}
+
 /* A block of a pool. *zero: it is zero but for its first word. */
 static inline void *take_small(unsigned size_class, bool *zero)
 {
@@ -36,12 +52,19 @@ static inline void *take_small(unsigned size_class, bool *zero)
 void *tm_malloc_slow(size_t size)
 {
     bool zero;
-    if (tm_likely(size <= TM_SMALL_MAX))
-        return take_small(tm_class_of(size), &zero);
+    if (size <= TM_CLASS_DIRECT_MAX) {
+        /* The bin is empty. */
+        struct tm_heap *heap = tm_heap;
+        unsigned size_class = tm_class_direct[size];
+        void *block = tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, &zero)
+                                               : tm_thread_refill(size_class, &zero);
+        return tm_likely(block != NULL) ? block : no_memory();
+    }
+    if (size <= TM_SMALL_MAX)
+        return take_small(tm_class_computed(size), &zero);
     if (size > PTRDIFF_MAX)
         return no_memory();
-    void *span = tm_span_take(size, TM_PAGE, false);
-    return span != NULL ? span : no_memory();
+    return take_span(size, TM_PAGE, false);
 }
 
 void *tm_malloc(size_t size)
@@ -54,10 +77,8 @@ void *tm_calloc(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
         return no_memory();
-    if (bytes > TM_SMALL_MAX) {
-        void *span = tm_span_take(bytes, TM_PAGE, true);
-        return span != NULL ? span : no_memory();
-    }
+    if (bytes > TM_SMALL_MAX)
+        return take_span(bytes, TM_PAGE, true);
     bool zero;
     void *block = take_small(tm_class_of(bytes), &zero);
     if (block != NULL)
@@ -80,8 +101,7 @@ void *tm_aligned(size_t alignment, size_t size)
         bool zero;
         return take_small(size_class, &zero);
     }
-    void *span = tm_span_take(size < TM_PAGE ? TM_PAGE : size, alignment, false);
-    return span != NULL ? span : no_memory();
+    return take_span(size < TM_PAGE ? TM_PAGE : size, alignment, false);
 }
 
 /* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND):
@@ -107,10 +127,13 @@ void tm_free_slow(void *ptr)
     if (tm_in_chunk(ptr)) {
         struct tm_pool *pool = tm_pool_of(ptr);
         if (pool != NULL) {
-            if (atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_heap_id)
+            uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
+            if (owner == (tm_thread_self() | TM_OWNER_CALLED)) {
+                tm_heap_called(pool);
                 tm_heap_free_own(pool, ptr);
-            else
+            } else {
                 tm_thread_free(pool, ptr);
+            }
             return;
         }
     }
@@ -169,8 +192,7 @@ void *tm_realloc(void *ptr, size_t size)
 bool tm_trim(void)
 {
     tm_heap_call_for_trim();
-    bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
-    return tm_arena_trim() || pools;
+    return trim();
 }
 
 void tm_trim_from_signal(void)

@@ -10,12 +10,10 @@
 _Atomic(tm_hook_tick_fn *) tm_hook_tick;
 _Atomic uint64_t tm_pools_taken;
 
-/* Arenas with pools, by 2 * free slots + (64 KiB free in one aligned piece). */
+/* Arenas with pools, by their free slots. */
 static struct tm_buckets pool_index;
 /* Arenas with page runs, by the length of their longest free run. */
 static struct tm_buckets run_index;
-
-#define ODD_BUCKETS UINT64_C(0xaaaaaaaaaaaaaaaa)
 
 static void count(_Atomic uint64_t *counter, int64_t pages)
 {
@@ -31,24 +29,33 @@ static void done(void)
         tick();
 }
 
-/* The slots of an arena as a mask of 16 bits, one for each, set where its pages are used. */
-static unsigned used_slots(uint64_t used)
+/* The pages of a slot in the mask of its arena. */
+static uint64_t slot_mask(unsigned slot)
 {
-    /* A pool takes the first page of each of its slots. Gather every fourth bit. */
-    uint64_t x = used & UINT64_C(0x1111111111111111);
-    x = (x | x >> 3) & UINT64_C(0x0303030303030303);
-    x = (x | x >> 6) & UINT64_C(0x000f000f000f000f);
-    x = (x | x >> 12) & UINT64_C(0x000000ff000000ff);
-    return (unsigned)(x | x >> 24) & 0xffff;
+    return tm_mask64(slot * TM_SLOT_PAGES, TM_SLOT_PAGES);
 }
 
-/* First free aligned piece of four slots, as a slot number; -1 if there is none. */
-static int free_big_slot(uint64_t used)
+static unsigned free_slots(uint64_t used)
 {
-    for (int i = 0; i < 4; i++)
-        if ((used >> (16 * i) & 0xffff) == 0)
-            return 4 * i;
-    return -1;
+    unsigned count = 0;
+    for (unsigned slot = 0; slot < TM_ARENA_SLOTS; slot++)
+        count += (used & slot_mask(slot)) == 0;
+    return count;
+}
+
+/* Of the free slots of an arena, of which there is one, that with the most dirty pages. */
+static unsigned best_slot(const struct tm_arena *arena)
+{
+    unsigned best = 0;
+    int most = -1;
+    for (unsigned slot = 0; slot < TM_ARENA_SLOTS; slot++) {
+        int dirty = __builtin_popcountll(arena->dirty & slot_mask(slot));
+        if ((arena->used & slot_mask(slot)) == 0 && dirty > most) {
+            best = slot;
+            most = dirty;
+        }
+    }
+    return best;
 }
 
 static unsigned longest_run(uint64_t mask)
@@ -102,13 +109,10 @@ static void reindex(struct tm_arena *arena)
         return;
     }
     unsigned bucket = 0;
-    if (arena->kind == TM_ARENA_POOLS) {
-        unsigned free_slots =
-            TM_ARENA_PAGES / TM_SLOT_PAGES - (unsigned)__builtin_popcount(used_slots(arena->used));
-        bucket = free_slots == 0 ? 0 : 2 * free_slots + (free_big_slot(arena->used) >= 0);
-    } else if (arena->kind == TM_ARENA_RUNS) {
+    if (arena->kind == TM_ARENA_POOLS)
+        bucket = free_slots(arena->used);
+    else if (arena->kind == TM_ARENA_RUNS)
         bucket = longest_run(~arena->used);
-    }
     if (bucket != 0) {
         arena->bucket = (uint8_t)bucket;
         tm_bucket_insert(index_of(arena), bucket, &arena->index);
@@ -137,9 +141,8 @@ void tm_arena_show(struct tm_arena *arena)
 static uint64_t use(struct tm_arena *arena, uint64_t pages)
 {
     uint64_t dirty = arena->dirty & pages;
-    if (dirty != pages)
-        tm_cache_bounced((unsigned)__builtin_popcountll(pages & ~dirty));
     tm_cache_drop(arena, pages);
+    tm_cache_taken((unsigned)__builtin_popcountll(pages & ~dirty));
     arena->used |= pages;
     return dirty;
 }
@@ -154,10 +157,8 @@ static void unuse(struct tm_arena *arena, uint64_t pages, uint64_t dirty)
 
 void *tm_arena_take_pool(unsigned pages, uint16_t *dirty)
 {
-    bool big = pages > TM_SLOT_PAGES;
     tm_lock(&tm_arena_lock);
-    struct tm_arena *arena =
-        arena_of_index(tm_bucket_first(&pool_index, big ? ODD_BUCKETS : ~UINT64_C(0)));
+    struct tm_arena *arena = arena_of_index(tm_bucket_first(&pool_index, ~UINT64_C(0)));
     if (arena == NULL) {
         arena = tm_chunk_take_arena();
         if (arena == NULL) {
@@ -166,9 +167,7 @@ void *tm_arena_take_pool(unsigned pages, uint16_t *dirty)
         }
         arena->kind = TM_ARENA_POOLS;
     }
-    unsigned slot = big ? (unsigned)free_big_slot(arena->used)
-                        : (unsigned)__builtin_ctz(~used_slots(arena->used));
-    unsigned first = slot * TM_SLOT_PAGES;
+    unsigned first = best_slot(arena) * TM_SLOT_PAGES;
     *dirty = (uint16_t)(use(arena, tm_mask64(first, pages)) >> first);
     reindex(arena);
     count(&tm_bytes_in_pools, pages);
@@ -372,6 +371,13 @@ bool tm_arena_resize_span(void *base, size_t pages, uint64_t dirty[TM_SPAN_ARENA
     }
     done();
     return fits;
+}
+
+void tm_arena_settle(void)
+{
+    tm_lock(&tm_arena_lock);
+    tm_cache_settle();
+    done();
 }
 
 bool tm_arena_trim(void)

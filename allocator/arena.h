@@ -9,8 +9,8 @@
 
 #include "allocator/chunk.h"
 
-/* Pages for a pool: 4 at a multiple of 16 KiB, or 5 to 16 at a multiple of 64 KiB. NULL: no memory.
- * Bit i of *dirty: page i may hold old contents; the others read as zero. */
+/* The first `pages` pages of a slot, for a pool. NULL: no memory. Bit i of *dirty: page i may hold
+ * old contents; the others read as zero. */
 void *tm_arena_take_pool(unsigned pages, uint16_t *dirty);
 /* dirty: the pages that were touched. */
 void tm_arena_give_pool(void *base, unsigned pages, uint16_t dirty);
@@ -34,6 +34,8 @@ void tm_arena_give_span(void *base);
 /* As tm_arena_resize_run(); dirty[i] for every arena of the new span, bits of new pages only. */
 bool tm_arena_resize_span(void *base, size_t pages, uint64_t dirty[TM_SPAN_ARENAS]);
 
+/* Purges what is cached beyond the budget: it may have shrunk since the last free. */
+void tm_arena_settle(void);
 /* Purges everything cached. True if pages went. */
 bool tm_arena_trim(void);
 /* The same if the lock is free, for a signal handler. */

@@ -30,6 +30,12 @@ static inline void tm_list_insert(struct tm_link *head, struct tm_link *link)
     head->next = link;
 }
 
+/* At the other end. */
+static inline void tm_list_append(struct tm_link *head, struct tm_link *link)
+{
+    tm_list_insert(head->next == NULL ? head : head->previous, link);
+}
+
 static inline void tm_list_remove(struct tm_link *link)
 {
     link->previous->next = link->next;

@@ -1,12 +1,11 @@
 /* cache.c: see cache.h. */
 #include "allocator/cache.h"
 
-#include <time.h>
-
 #include "allocator/arena.h"
+#include "allocator/bounce.h"
 #include "allocator/os.h"
 
-_Atomic uint64_t tm_bytes_purged_in_pools, tm_bytes_in_pools, tm_bytes_in_spans,
+_Atomic uint64_t tm_bytes_clean_in_pools, tm_bytes_in_pools, tm_bytes_in_spans,
     tm_bytes_in_mappings, tm_cached_bytes;
 
 /* Arenas with dirty pages, hottest first. */
@@ -29,54 +28,40 @@ void tm_cache_set_retain(size_t bytes, unsigned percent)
     atomic_store_explicit(&retain_percent, percent, memory_order_relaxed);
 }
 
-/* A program that fills and empties faults back what was just purged. Pages that were purged (going)
- * and taken again (back) within half a second of the last purge earn a bonus on the budget, up to
- * BONUS_MAX; half a second without takes it away, at the next slow path. */
-enum { BONUS_MAX = 16 * 1024 * 1024, BONUS_STEP = 1024 * 1024, BOUNCE_MS = 500 };
-static _Atomic size_t bounce_bonus;
-static _Atomic uint32_t pages_gone, pages_back;
-static uint64_t last_purge_ms;
+/* What comes back soon may stay on top of that. */
+static struct tm_bounce bounce;
+static _Atomic size_t bonus_now; /* bounce.bonus, for those who have not the lock */
 
-static uint64_t now_ms(void)
+size_t tm_cache_bonus(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return atomic_load_explicit(&bonus_now, memory_order_relaxed);
 }
 
-void tm_cache_bounced(unsigned pages)
+/* Looks at the bonus, and tells the others. */
+static void look(void)
 {
-    uint32_t gone = atomic_load_explicit(&pages_gone, memory_order_relaxed);
-    if (gone == 0)
-        return;
-    /* Threads may overtake each other here: the sums are a hint. */
-    uint32_t back = pages < gone ? pages : gone;
-    atomic_store_explicit(&pages_gone, gone - back, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pages_back, back, memory_order_relaxed);
+    tm_bounce_look(&bounce, atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed));
+    atomic_store_explicit(&bonus_now, bounce.bonus, memory_order_relaxed);
 }
 
-void tm_cache_purged(unsigned pages)
+void tm_cache_taken(unsigned fresh_pages)
 {
-    atomic_fetch_add_explicit(&pages_gone, pages, memory_order_relaxed);
+    tm_bounce_back(&bounce, fresh_pages * TM_PAGE);
+    look();
 }
 
-/* Brings the bonus up to date. */
-static void judge_bounce(bool purges)
+void tm_cache_shared_gone(unsigned pages)
 {
-    uint64_t now = now_ms();
-    size_t bonus = atomic_load_explicit(&bounce_bonus, memory_order_relaxed);
-    if (now - last_purge_ms > BOUNCE_MS) {
-        bonus = 0;
-        atomic_store_explicit(&pages_gone, 0, memory_order_relaxed);
-        atomic_store_explicit(&pages_back, 0, memory_order_relaxed);
-    } else if (atomic_load_explicit(&pages_back, memory_order_relaxed) * TM_PAGE >
-               BONUS_STEP + bonus) {
-        bonus = bonus * 2 + BONUS_STEP < BONUS_MAX ? bonus * 2 + BONUS_STEP : BONUS_MAX;
-        atomic_store_explicit(&pages_back, 0, memory_order_relaxed);
-    }
-    atomic_store_explicit(&bounce_bonus, bonus, memory_order_relaxed);
-    if (purges)
-        last_purge_ms = now;
+    tm_lock(&tm_arena_lock);
+    tm_bounce_gone(&bounce, pages * TM_PAGE);
+    tm_unlock(&tm_arena_lock);
+}
+
+void tm_cache_shared_back(unsigned pages)
+{
+    tm_lock(&tm_arena_lock);
+    tm_cache_taken(pages);
+    tm_unlock(&tm_arena_lock);
 }
 
 size_t tm_cache_budget(void)
@@ -84,13 +69,12 @@ size_t tm_cache_budget(void)
     /* Mappings have no part in it: they go back whole. */
     uint64_t in_use = atomic_load_explicit(&tm_bytes_in_pools, memory_order_relaxed) +
                       atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed);
-    uint64_t purged = atomic_load_explicit(&tm_bytes_purged_in_pools, memory_order_relaxed);
-    in_use = in_use > purged ? in_use - purged : 0;
+    uint64_t clean = atomic_load_explicit(&tm_bytes_clean_in_pools, memory_order_relaxed);
+    in_use = in_use > clean ? in_use - clean : 0;
     size_t part =
         (size_t)(in_use / 100 * atomic_load_explicit(&retain_percent, memory_order_relaxed));
     size_t floor = atomic_load_explicit(&retain_bytes, memory_order_relaxed);
-    size_t bonus = atomic_load_explicit(&bounce_bonus, memory_order_relaxed);
-    return (part > floor ? part : floor) + bonus;
+    return part > floor ? part : floor;
 }
 
 static void count_cached(int64_t pages)
@@ -182,7 +166,7 @@ static bool purge_to(uint64_t target)
             fruitless = 1024;
             break;
         }
-        tm_cache_purged((unsigned)__builtin_popcountll(pages & ~left));
+        tm_bounce_gone(&bounce, (size_t)__builtin_popcountll(pages & ~left) * TM_PAGE);
         went = true;
     }
     return went;
@@ -191,13 +175,10 @@ static bool purge_to(uint64_t target)
 void tm_cache_settle(void)
 {
     uint64_t cached = atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed);
-    if (tm_likely(cached <= tm_cache_budget() &&
-                  atomic_load_explicit(&bounce_bonus, memory_order_relaxed) == 0))
-        return;
-    judge_bounce(cached > tm_cache_budget());
-    size_t budget = tm_cache_budget();
+    look();
+    size_t budget = tm_cache_budget() + bounce.bonus;
     /* A quarter below it, so that the next free does not come here again. */
-    if (cached > budget)
+    if (tm_unlikely(cached > budget))
         purge_to(budget - budget / 4);
 }
 

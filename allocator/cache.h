@@ -31,17 +31,24 @@ void tm_cache_fork_child(void);
 
 /* Bytes in use, for the budget and the census: relaxed, changed by arena.c and large.c. */
 extern _Atomic uint64_t tm_bytes_in_pools, tm_bytes_in_spans, tm_bytes_in_mappings;
-/* Of the bytes in pools: purged and not carved again; relaxed, changed by pool.c. */
-extern _Atomic uint64_t tm_bytes_purged_in_pools;
+/* Of the bytes in pools: in pages that were not touched since they were fresh or purged; relaxed,
+ * changed by pool.c. */
+extern _Atomic uint64_t tm_bytes_clean_in_pools;
 /* Bytes cached; relaxed. */
 extern _Atomic uint64_t tm_cached_bytes;
 
-/* Pages of pools went; purged pages were taken into use again. Any thread, no lock: they tell
- * whether purging pays. */
-void tm_cache_purged(unsigned pages);
-void tm_cache_bounced(unsigned pages);
+/* Pages that were not in the cache were taken into use. */
+void tm_cache_taken(unsigned fresh_pages);
+/* Pages of pools that nobody owns were purged; purged pages of such a pool were taken into use.
+ * These take the lock. */
+void tm_cache_shared_gone(unsigned pages);
+void tm_cache_shared_back(unsigned pages);
+/* Bytes that may be held on top of the budget, for a while, as what was purged came back. While it
+ * is not 0 somebody should call tm_arena_settle() now and then. Any thread, no lock. */
+size_t tm_cache_bonus(void);
 
-/* The budget in bytes as things stand. Any thread, no lock. */
+/* The budget in bytes as things stand, without what bounces back (bounce.h). Any thread, no lock.
+ */
 size_t tm_cache_budget(void);
 void tm_cache_set_retain(size_t bytes, unsigned percent);
 

@@ -12,13 +12,12 @@
 
 static_assert(TM_CENSUS_PAGE == TM_PAGE, "census.h speaks of the allocator's pages");
 static_assert(TM_CENSUS_ARENA == TM_ARENA, "census.h speaks of the allocator's arenas");
-static_assert((int)TM_CENSUS_POOL_PAGES == (int)TM_POOL_PAGES_MAX,
-              "census.h has room for every pool");
+static_assert((int)TM_CENSUS_POOL_PAGES == (int)TM_SLOT_PAGES, "census.h has room for every pool");
 static_assert((int)TM_CENSUS_ARENA_POOLS == (int)TM_ARENA_POOLS, "kinds are the same");
 static_assert((int)TM_CENSUS_ARENA_SPANS == (int)TM_ARENA_RUNS, "kinds are the same");
 static_assert((int)TM_CENSUS_ARENA_SPAN == (int)TM_ARENA_SPAN, "kinds are the same");
 
-enum { BLOCK_WORDS = 1024 / 64 };
+enum { BLOCK_WORDS = TM_SLOT / 16 / 64 };
 
 struct walk {
     const struct tm_census_visitor *visitor;
@@ -63,11 +62,12 @@ static uint32_t mark_list(struct walk *walk, const struct tm_class *class, char 
     return count;
 }
 
-static const struct tm_heap *heap_with_id(uint32_t id)
+static const struct tm_heap *heap_that_owns(const struct tm_pool *pool)
 {
+    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed) & ~TM_OWNER_CALLED;
     const struct tm_heap *heap =
-        id == 0 ? NULL : atomic_load_explicit(&tm_heaps, memory_order_acquire);
-    for (unsigned limit = TM_HEAPS_MAX; heap != NULL && heap->id != id; heap = heap->next)
+        owner == 0 ? NULL : atomic_load_explicit(&tm_heaps, memory_order_acquire);
+    for (unsigned limit = TM_HEAPS_MAX; heap != NULL && heap->owner != owner; heap = heap->next)
         if (limit-- == 0)
             return NULL;
     return heap;
@@ -97,8 +97,7 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
     char *base = tm_pool_base(pool);
-    const struct tm_heap *heap =
-        heap_with_id(atomic_load_explicit(&pool->owner, memory_order_relaxed));
+    const struct tm_heap *heap = heap_that_owns(pool);
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     struct tm_census_pool out = {
         .base = (uintptr_t)base,
@@ -110,6 +109,8 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
     };
     uint64_t free_blocks[BLOCK_WORDS] = {0};
     mark_list(walk, class, base, pool->free, free_blocks);
+    for (unsigned page = 0; page < TM_SLOT_PAGES; page++)
+        mark_list(walk, class, base, pool->sifted[page], free_blocks);
     out.remote = mark_list(walk, class, base, tm_remote_first(pool, remote), free_blocks);
     if (heap != NULL && heap->current[pool->size_class] == pool)
         out.binned = mark_list(walk, class, base, heap->bin[pool->size_class], free_blocks);
@@ -122,15 +123,10 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
 
 static void walk_pools(struct walk *walk, const struct tm_chunk *chunk, unsigned arena)
 {
-    const unsigned slots = TM_ARENA_PAGES / TM_SLOT_PAGES;
-    for (unsigned slot = arena * slots; slot < (arena + 1) * slots;) {
+    for (unsigned slot = arena * TM_ARENA_SLOTS; slot < (arena + 1) * TM_ARENA_SLOTS; slot++) {
         const struct tm_pool *pool = (const struct tm_pool *)chunk->descriptors[slot];
-        if (pool->form == TM_POOL_HEAD && pool->size_class < TM_CLASSES) {
+        if (pool->taken && pool->size_class < TM_CLASSES)
             walk_pool(walk, pool);
-            slot += (tm_pool_pages(pool) + TM_SLOT_PAGES - 1) / TM_SLOT_PAGES;
-        } else {
-            slot++;
-        }
     }
 }
 

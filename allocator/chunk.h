@@ -34,7 +34,7 @@ struct tm_arena {
                                           else 0 */
 };
 
-enum { TM_POOL_DESCRIPTOR = 64 };
+enum { TM_POOL_DESCRIPTOR = 256 };
 
 struct tm_chunk {
     char guard[4096];
@@ -47,10 +47,10 @@ struct tm_chunk {
     bool all_empty; /* every arena but the head is empty */
     struct tm_arena arena[TM_CHUNK_ARENAS];
     /* One descriptor for each slot; what is in it is pool.h's business. Zero: no pool. */
-    _Alignas(64 * 1024) char descriptors[TM_CHUNK_SLOTS][TM_POOL_DESCRIPTOR];
+    _Alignas(16 * 1024) char descriptors[TM_CHUNK_SLOTS][TM_POOL_DESCRIPTOR];
 };
 
-#define TM_DESCRIPTORS_OFFSET ((size_t)64 * 1024)
+#define TM_DESCRIPTORS_OFFSET ((size_t)16 * 1024)
 static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,
               "pool.h computes with it");
 static_assert(sizeof(struct tm_chunk) <= TM_ARENA, "the head takes one arena");

@@ -9,6 +9,9 @@
  */
 #include "allocator/heap.h"
 
+#include <string.h>
+
+#include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/os.h"
 #include "allocator/share.h"
@@ -16,20 +19,14 @@
 /* Busy for ever: many threads share them, and do not wait at the gate on their account. */
 struct tm_heap tm_heap_none = {.busy = true}, tm_heap_gone = {.busy = true};
 _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec"))) = &tm_heap_none;
-_Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec"))) = TM_HEAP_NO_ID;
 _Atomic uint32_t tm_heaps_in_use;
 
-/* How often all heaps were asked to give back what they can, and to look what came back from other
- * threads. */
-static _Atomic uint32_t trim_calls, sweep_calls;
+/* How often all heaps were asked for anything; of that, to give back what they can, and to look
+ * what came back from other threads. */
+static _Atomic uint32_t calls, trim_calls;
 /* Bytes that other threads handed back to owned pools, since the last call for a sweep; in steps of
  * a quarter pool. */
 static _Atomic size_t waiting;
-
-uint32_t tm_heap_trims_called(void)
-{
-    return atomic_load_explicit(&trim_calls, memory_order_relaxed);
-}
 
 /* A slow path begins and ends. In between nobody forks; see gate.h. What runs nested in one passes.
  */
@@ -52,110 +49,114 @@ static void end(struct tm_heap *heap, bool nested)
 static void adopt(struct tm_heap *heap, struct tm_pool *pool)
 {
     atomic_store_explicit(&pool->home, (uint16_t)heap->id, memory_order_relaxed);
-    atomic_store_explicit(&pool->owner, heap->id, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
 }
 
-static void forget_free_pages(struct tm_heap *heap, struct tm_pool *pool)
+/* The pool is none of the heap's any more, or has no drained pages. */
+static void discount(struct tm_heap *heap, const struct tm_pool *pool)
 {
-    heap->free_pages -= pool->free_pages;
-    pool->free_pages = 0;
+    heap->drained -= tm_pool_drained_pages(pool);
 }
 
-static void leave_lists(struct tm_heap *heap, struct tm_pool *pool)
+static void leave_list(struct tm_pool *pool)
 {
-    forget_free_pages(heap, pool);
-    if (pool->link.next != NULL)
+    if (pool->place != TM_PLACE_NONE) {
         tm_list_remove(&pool->link);
-}
-
-static void note_free_pages(struct tm_heap *heap, struct tm_pool *pool, unsigned found)
-{
-    heap->free_pages += found;
-    /* The first of them: from the partial to the holed pools. */
-    if (found != 0 && found == pool->free_pages && pool->link.next != NULL) {
-        tm_list_remove(&pool->link);
-        tm_list_insert(&heap->holed[pool->size_class], &pool->link);
+        pool->place = TM_PLACE_NONE;
     }
 }
 
-enum { PAGES_KEPT = 32 }; /* below this nobody computes a budget */
+/* Puts a pool into the list that it belongs to. One of large blocks is among the holed ones at
+ * once: there is hardly a free that does not drain a page of it. */
+static void enter_list(struct tm_heap *heap, struct tm_pool *pool)
+{
+    enum { LARGE = 2048 };
+    bool holed = pool->drained != 0 || tm_classes[pool->size_class].block_size >= LARGE;
+    pool->place = holed ? TM_PLACE_HOLED : TM_PLACE_PARTIAL;
+    tm_list_append(holed ? &heap->holed[pool->size_class] : &heap->partial[pool->size_class],
+                   &pool->link);
+}
 
-/* Free pages inside a heap's pools that may stay: its part of half of what may be cached
- * altogether. */
-static uint32_t page_budget(void)
+/* Gives a pool back of which no block is in use. */
+static void give(struct tm_heap *heap, struct tm_pool *pool)
+{
+    leave_list(pool);
+    discount(heap, pool);
+    tm_pool_give(pool);
+}
+
+/* The heap's lists have no other pool of its class. */
+static bool only_one(const struct tm_heap *heap, const struct tm_pool *pool)
+{
+    const struct tm_link *partial = &heap->partial[pool->size_class];
+    const struct tm_link *holed = &heap->holed[pool->size_class];
+    return (tm_list_empty(partial) ||
+            (partial->next == &pool->link && pool->link.next == partial)) &&
+           (tm_list_empty(holed) || (holed->next == &pool->link && pool->link.next == holed));
+}
+
+/* ---- how much may be held ---- */
+
+enum { PAGES_KEPT = 32, QUICK_REFILLS = 64 };
+
+/* Drained pages that a heap may hold: its part of half of what may be held altogether, and what
+ * bounces. */
+static uint32_t page_budget(const struct tm_heap *heap)
 {
     uint32_t heaps = atomic_load_explicit(&tm_heaps_in_use, memory_order_relaxed);
     size_t pages = tm_cache_budget() / TM_PAGE / 2 / (heaps == 0 ? 1 : heaps);
-    return pages < PAGES_KEPT ? PAGES_KEPT : (uint32_t)pages;
+    pages = (pages < PAGES_KEPT ? PAGES_KEPT : pages) + heap->bounce.bonus / TM_PAGE;
+    return pages > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)pages;
 }
 
-static unsigned purge_known(struct tm_heap *heap);
+static void purge_to(struct tm_heap *heap, uint32_t pages);
 static void sweep(struct tm_heap *heap);
+static bool purge_all(struct tm_heap *heap);
 
+/* At the end of a slow path: whatever is due. */
 static void settle(struct tm_heap *heap)
 {
-    uint32_t sweeps = atomic_load_explicit(&sweep_calls, memory_order_relaxed);
-    if (tm_unlikely(sweeps != heap->sweep_seen)) {
-        heap->sweep_seen = sweeps;
+    heap->quick_left = QUICK_REFILLS;
+    tm_bounce_look(&heap->bounce, heap->drained * TM_PAGE);
+    if (tm_unlikely(heap->drained > heap->drained_limit || heap->bounce.bonus != 0)) {
+        heap->drained_limit = page_budget(heap);
+        /* A quarter below it, so that the next free does not come here again. */
+        if (heap->drained > heap->drained_limit && !tm_os_purge_refused())
+            purge_to(heap, heap->drained_limit - heap->drained_limit / 4);
+    }
+    if (tm_unlikely(tm_cache_bonus() != 0))
+        tm_arena_settle();
+    uint32_t now = atomic_load_explicit(&calls, memory_order_relaxed);
+    if (tm_likely(now == heap->calls_seen))
+        return;
+    heap->calls_seen = now;
+    uint32_t trims = atomic_load_explicit(&trim_calls, memory_order_relaxed);
+    if (trims != heap->trim_seen) {
+        heap->trim_seen = trims;
+        purge_all(heap);
+    } else {
         sweep(heap);
     }
-    if (tm_unlikely(heap->free_pages >= PAGES_KEPT) && heap->free_pages > page_budget() &&
-        !tm_os_purge_refused())
-        purge_known(heap);
-    uint32_t trims = tm_heap_trims_called();
-    if (tm_unlikely(trims != heap->trim_seen)) {
-        heap->trim_seen = trims;
-        tm_heap_purge(heap);
-    }
+}
+
+void tm_heap_begin(struct tm_heap *heap, uintptr_t owner)
+{
+    memcpy(heap->class_of, tm_class_direct, sizeof heap->class_of);
+    heap->owner = owner;
+    heap->drained_limit = PAGES_KEPT;
+    heap->quick_left = QUICK_REFILLS;
+    heap->calls_seen = atomic_load_explicit(&calls, memory_order_relaxed);
+    heap->trim_seen = atomic_load_explicit(&trim_calls, memory_order_relaxed);
 }
 
 /* ---- a bin is empty ---- */
 
-/* Blocks that a refill from the pool would bring. */
+/* Blocks that a refill from the pool would bring, or fewer; 0: none would come. */
 static uint32_t available(const struct tm_pool *pool)
 {
-    return pool->carved - tm_pool_in_use(pool) +
+    return (pool->uncarved != 0) + tm_pool_sum(pool->drawn) - tm_pool_in_use(pool) +
+           tm_count16(pool->sifted_pages) +
            tm_remote_count(atomic_load_explicit(&pool->remote, memory_order_relaxed));
-}
-
-/* One of the heap's partial pools. Of the first few the fullest, so that the others may drain, but
- * not one that a refill would empty at once. */
-static struct tm_pool *take_partial(struct tm_heap *heap, unsigned size_class)
-{
-    struct tm_link *head = &heap->partial[size_class];
-    if (tm_list_empty(head))
-        head = &heap->holed[size_class];
-    if (tm_list_empty(head))
-        return NULL;
-    uint32_t few = tm_classes[size_class].capacity / 16u;
-    struct tm_pool *best = tm_pool_of_link(head->next);
-    uint32_t best_count = available(best);
-    int looks = 3;
-    for (struct tm_link *link = head->next->next; link != head && looks-- > 0; link = link->next) {
-        struct tm_pool *pool = tm_pool_of_link(link);
-        uint32_t count = available(pool);
-        if (best_count <= few ? count > best_count : count > few && count < best_count) {
-            best = pool;
-            best_count = count;
-        }
-    }
-    leave_lists(heap, best);
-    return best;
-}
-
-static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
-{
-    struct tm_pool *pool = take_partial(heap, size_class);
-    if (pool == NULL) {
-        pool = tm_share_take(size_class);
-        if (pool == NULL)
-            pool = tm_pool_take(size_class);
-        if (pool == NULL)
-            return NULL;
-        adopt(heap, pool);
-    }
-    heap->current[size_class] = pool;
-    return pool;
 }
 
 /* All blocks of the pool are handed out: it becomes ownerless. False if some came back meanwhile.
@@ -168,45 +169,69 @@ static bool leave_full(struct tm_heap *heap, struct tm_pool *pool)
     if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, memory_order_release,
                                                 memory_order_relaxed))
         return true;
-    atomic_store_explicit(&pool->owner, heap->id, memory_order_relaxed);
+    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
     return false;
 }
 
-/* The pool has so few blocks in use and on lists that its bin would be empty again at once: one
- * more page of it pays. Not of larger blocks, which would go round through more of the processor's
- * cache than the refills cost. */
-static bool wants_more(const struct tm_pool *pool)
+/* Of the two pools that are longest in a list the fuller one, so that the other may drain, but not
+ * one that a refill would empty at once. Those that got no block back meanwhile go. */
+static struct tm_pool *take_first(struct tm_heap *heap, struct tm_link *head)
 {
-    enum { FEW = 16 };
-    return pool->carved < FEW && pool->uncarved != 0 && tm_pool_pages(pool) == TM_SLOT_PAGES;
-}
-
-static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
-{
-    struct tm_pool *pool = heap->current[size_class];
-    if (pool != NULL)
-        forget_free_pages(heap, pool);
-    for (;;) {
-        if (pool == NULL) {
-            pool = next_pool(heap, size_class);
-            if (pool == NULL)
-                return NULL;
+    while (!tm_list_empty(head)) {
+        struct tm_pool *pool = tm_pool_of_link(head->next);
+        uint32_t count = available(pool);
+        if (count == 0) {
+            leave_list(pool);
+            if (leave_full(heap, pool))
+                continue;
+        } else if (head->next->next != head) {
+            uint32_t few = tm_classes[pool->size_class].capacity / 16u;
+            struct tm_pool *other = tm_pool_of_link(head->next->next);
+            uint32_t others = available(other);
+            if (count <= few ? others > count : others > few && others < count)
+                pool = other;
         }
-        if (pool->free == NULL)
-            tm_pool_collect(pool);
-        *zero = false;
-        if (pool->free != NULL && !wants_more(pool))
-            return tm_pool_take_free(pool);
-        if (pool->uncarved != 0)
-            return tm_pool_carve(pool, zero);
-        if (leave_full(heap, pool)) {
-            heap->current[size_class] = NULL;
-            pool = NULL;
-        }
+        leave_list(pool);
+        discount(heap, pool);
+        return pool;
     }
+    return NULL;
 }
 
-/* Puts a list into the bin but for its first block, which is the caller's. */
+static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_pool *pool = take_first(heap, &heap->partial[size_class]);
+    if (pool == NULL)
+        pool = take_first(heap, &heap->holed[size_class]);
+    if (pool == NULL) {
+        pool = tm_share_take(size_class);
+        if (pool == NULL)
+            pool = tm_pool_take(size_class);
+        if (pool == NULL)
+            return NULL;
+        adopt(heap, pool);
+    }
+    heap->current[size_class] = pool;
+    return pool;
+}
+
+/* Blocks of the pool for a bin; NULL: it has none. */
+static struct tm_block *draw(struct tm_pool *pool, bool *zero)
+{
+    *zero = false;
+    struct tm_block *list = NULL;
+    if (pool->free != NULL && !pool->thin)
+        list = tm_pool_take_free(pool);
+    if (list == NULL && pool->sifted_pages != 0)
+        list = tm_pool_take_sifted(pool);
+    if (list == NULL)
+        list = tm_pool_take_remote(pool);
+    if (list == NULL && pool->uncarved != 0)
+        list = tm_pool_carve(pool, zero);
+    return list;
+}
+
+/* Takes the first block of a list and puts the others into the bin. */
 static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
                                      struct tm_block *list, bool zero)
 {
@@ -215,12 +240,47 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
     return list;
 }
 
-static struct tm_block *refill_slow(struct tm_heap *heap, unsigned size_class, bool *zero)
+/* Purged pages are in use again: this heap purged them, or they went while nobody owned the pool.
+ */
+static void note_came_back(struct tm_heap *heap, struct tm_pool *pool)
+{
+    if (heap->bounce.gone != 0)
+        tm_bounce_back(&heap->bounce, pool->came_back * TM_PAGE);
+    else
+        tm_cache_shared_back(pool->came_back);
+    pool->came_back = 0;
+}
+
+static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
+{
+    struct tm_pool *pool = heap->current[size_class];
+    for (;;) {
+        if (pool == NULL) {
+            pool = next_pool(heap, size_class);
+            if (pool == NULL)
+                return NULL;
+        } else {
+            discount(heap, pool);
+        }
+        struct tm_block *list = draw(pool, zero);
+        if (list != NULL) {
+            heap->drained += tm_pool_drained_pages(pool);
+            if (tm_unlikely(pool->came_back != 0))
+                note_came_back(heap, pool);
+            return put_into_bin(heap, size_class, list, *zero);
+        }
+        /* All handed out. Some of its blocks may be back before its turn comes again. */
+        heap->current[size_class] = NULL;
+        enter_list(heap, pool);
+        pool = NULL;
+    }
+}
+
+static __attribute__((noinline)) struct tm_block *refill_slow(struct tm_heap *heap,
+                                                              unsigned size_class, bool *zero)
 {
     bool nested = begin(heap);
     struct tm_block *block = fill_bin(heap, size_class, zero);
-    if (block != NULL)
-        put_into_bin(heap, size_class, block, *zero);
     settle(heap);
     end(heap, nested);
     return block;
@@ -230,30 +290,44 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
 {
     /* The usual case, short: what was freed since the last refill. */
     struct tm_pool *pool = heap->current[size_class];
-    if (tm_unlikely(pool == NULL || pool->free == NULL || wants_more(pool) ||
-                    heap->trim_seen != tm_heap_trims_called()))
+    if (tm_unlikely(pool == NULL || pool->free == NULL || pool->thin || heap->quick_left == 0 ||
+                    atomic_load_explicit(&heap->busy, memory_order_relaxed) ||
+                    heap->calls_seen != atomic_load_explicit(&calls, memory_order_relaxed)))
         return refill_slow(heap, size_class, zero);
-    bool nested = begin(heap);
-    *zero = false;
-    struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
-    end(heap, nested);
-    return block;
+    tm_gate_pass(&heap->busy);
+    heap->quick_left--;
+    uint16_t reused = pool->drained & (uint16_t)~pool->uncarved;
+    if (reused != 0)
+        heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
+    struct tm_block *list = tm_pool_take_free(pool);
+    heap->bin[size_class] = list->next;
+    heap->bin_zero[size_class] = *zero = false;
+    tm_gate_leave(&heap->busy);
+    return list;
 }
 
 /* ---- a pool drains ---- */
 
-/* Looks after a partial or holed pool: takes in what came back, gives it back if nothing is in use,
- * else finds the pages that became free. */
+/* A pool in one of the lists of which no block is in use. One of a class may stay for the next
+ * request, if the heap may hold its pages. */
+static void surplus(struct tm_heap *heap, struct tm_pool *pool)
+{
+    if (!only_one(heap, pool))
+        give(heap, pool);
+}
+
+/* Looks after a pool that the heap owns: takes in what came back, puts it where it belongs. */
 static void tend(struct tm_heap *heap, struct tm_pool *pool)
 {
+    discount(heap, pool);
     tm_pool_collect(pool);
-    if (tm_pool_in_use(pool) == 0) {
-        leave_lists(heap, pool);
-        tm_pool_give(pool);
-    } else {
-        note_free_pages(heap, pool, tm_pool_look(pool));
-        tm_pool_attend(pool, tm_pool_in_use(pool), tm_pool_frees_to_page(pool));
+    heap->drained += tm_pool_drained_pages(pool);
+    if (pool->place == TM_PLACE_PARTIAL && pool->drained != 0) {
+        leave_list(pool);
+        enter_list(heap, pool);
     }
+    if (pool->place != TM_PLACE_NONE && tm_pool_empty(pool))
+        surplus(heap, pool);
 }
 
 static void tend_list(struct tm_heap *heap, struct tm_link *head)
@@ -276,12 +350,34 @@ static void sweep(struct tm_heap *heap)
     }
 }
 
-void tm_heap_attention(struct tm_pool *pool)
+static __attribute__((noinline)) void drained_slow(struct tm_heap *heap, struct tm_pool *pool)
 {
-    struct tm_heap *heap = tm_heap;
     bool nested = begin(heap);
     tend(heap, pool);
     settle(heap);
+    end(heap, nested);
+}
+
+void tm_heap_drained(const struct tm_block *block)
+{
+    struct tm_heap *heap = tm_heap;
+    struct tm_pool *pool = tm_pool_slot(block);
+    pool->drained |= (uint16_t)(1u << tm_pool_page(block));
+    heap->drained += tm_classes[pool->size_class].pages_per_start;
+    if (tm_unlikely(heap->drained > heap->drained_limit))
+        drained_slow(heap, pool);
+    else if (pool->place != TM_PLACE_NONE &&
+             (pool->place == TM_PLACE_PARTIAL || tm_pool_empty(pool) ||
+              atomic_load_explicit(&pool->remote, memory_order_relaxed) != TM_REMOTE_OWNED))
+        drained_slow(heap, pool);
+}
+
+void tm_heap_called(struct tm_pool *pool)
+{
+    struct tm_heap *heap = tm_heap;
+    bool nested = begin(heap);
+    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+    tend(heap, pool);
     end(heap, nested);
 }
 
@@ -295,33 +391,72 @@ static bool is_home(const struct tm_heap *heap, const struct tm_pool *pool)
            atomic_load_explicit(&pool->home, memory_order_relaxed) == (uint16_t)heap->id;
 }
 
+/* A pool with free blocks, of which the caller has got the OWNED bit, is the heap's. */
+static void take_in(struct tm_heap *heap, struct tm_pool *pool)
+{
+    if (pool->listed)
+        tm_share_unlist(pool);
+    adopt(heap, pool);
+    heap->drained += tm_pool_drained_pages(pool);
+    enter_list(heap, pool);
+}
+
 /* The caller has just got the OWNED bit of a pool that nobody owned. */
 static void receive(struct tm_heap *heap, struct tm_pool *pool)
 {
     tm_pool_collect(pool);
-    if (tm_pool_in_use(pool) == 0) {
+    if (tm_pool_empty(pool)) {
         tm_share_unlist(pool);
         tm_pool_give(pool);
     } else if (is_home(heap, pool)) {
-        tm_share_unlist(pool);
-        adopt(heap, pool);
-        tm_list_insert(&heap->partial[pool->size_class], &pool->link);
-        tend(heap, pool);
+        take_in(heap, pool);
     } else {
         tm_share(pool);
     }
 }
 
-/* An owned pool has blocks waiting for its owner, who looks when he needs some. If many wait
- * altogether, he is called. */
+/* The first block that comes back to a full pool comes from the heap that filled it. False: it is
+ * not so. */
+static bool come_home(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+{
+    uint64_t seen = atomic_load_explicit(&pool->remote, memory_order_relaxed);
+    if (!is_home(heap, pool) || (seen & TM_REMOTE_OWNED) != 0 || tm_remote_count(seen) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&pool->remote, &seen, TM_REMOTE_OWNED,
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    block->next = NULL;
+    tm_pool_put_back(pool, block);
+    take_in(heap, pool);
+    if (tm_pool_empty(pool))
+        surplus(heap, pool);
+    return true;
+}
+
+/* Blocks wait in an owned pool. The owner takes them when he needs some of the class; here he is
+ * called to look at his next free into the pool, or they would keep its pages from draining by his
+ * own frees. (By the time the pool may be another one: then somebody is called for nothing.) */
+static void call_owner(struct tm_pool *pool)
+{
+    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
+    if (owner != 0 && (owner & TM_OWNER_CALLED) == 0)
+        atomic_compare_exchange_strong_explicit(&pool->owner, &owner, owner | TM_OWNER_CALLED,
+                                                memory_order_relaxed, memory_order_relaxed);
+}
+
+/* If many wait altogether, all owners are called to look at all their pools, at the next slow path.
+ */
 static void call_owners(size_t bytes)
 {
     if (atomic_fetch_add_explicit(&waiting, bytes, memory_order_relaxed) + bytes >
         tm_cache_budget()) {
         atomic_store_explicit(&waiting, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&sweep_calls, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     }
 }
+
+/* The owner is called each time that so many wait: of a pool with more pages than that, some have
+ * none waiting, and drain. */
+enum { CALL_AT = 8 };
 
 static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
@@ -332,7 +467,7 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
     uint64_t next;
     do {
         block->next = tm_remote_first(pool, remote);
-        next = tm_remote_push(pool, remote, block);
+        next = tm_remote_push(remote, block);
         /* Worth looking at: the last block in use, and a quarter of what was in use when nobody
          * looked last. */
         if ((remote & TM_REMOTE_OWNED) == 0 &&
@@ -342,76 +477,108 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
     } while (!atomic_compare_exchange_weak_explicit(&pool->remote, &remote, next,
                                                     memory_order_acq_rel, memory_order_acquire));
     uint32_t quarter = class->capacity / 4u + 1;
-    if (((remote ^ next) & TM_REMOTE_OWNED) != 0)
+    if (((remote ^ next) & TM_REMOTE_OWNED) != 0) {
         receive(heap, pool);
-    else if ((next & TM_REMOTE_OWNED) != 0 && tm_remote_count(next) == quarter)
-        call_owners(class->block_size * quarter);
+    } else if ((next & TM_REMOTE_OWNED) != 0) {
+        uint32_t count = tm_remote_count(next);
+        if (count % CALL_AT == 0 || class->capacity <= 2 * CALL_AT)
+            call_owner(pool);
+        if (count == quarter)
+            call_owners(class->block_size * quarter);
+    }
 }
 
 void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
     bool nested = begin(heap);
-    push_remote(heap, pool, block);
+    if (!come_home(heap, pool, block))
+        push_remote(heap, pool, block);
+    if (tm_unlikely(heap->drained > heap->drained_limit && heap->id != 0))
+        settle(heap);
     end(heap, nested);
 }
 
 /* ---- pages go back ---- */
 
-/* Takes the current pool's blocks out of the bin. Gives the pool back if none is in use. */
-static void empty_bin(struct tm_heap *heap, unsigned size_class)
-{
-    struct tm_pool *pool = heap->current[size_class];
-    if (pool == NULL)
-        return;
-    tm_pool_put_back(pool, heap->bin[size_class]);
-    heap->bin[size_class] = NULL;
-    tm_pool_collect(pool);
-    if (tm_pool_in_use(pool) == 0) {
-        leave_lists(heap, pool);
-        heap->current[size_class] = NULL;
-        tm_pool_give(pool);
-    }
-}
-
 static unsigned purge_pool(struct tm_heap *heap, struct tm_pool *pool)
 {
-    forget_free_pages(heap, pool);
+    discount(heap, pool);
     return tm_pool_purge(pool);
 }
 
-/* Purges the holed pools of a class, which are partial ones then. */
-static unsigned purge_holed(struct tm_heap *heap, unsigned size_class)
+/* Takes the current pool's blocks out of the bin, gives the pool back if none is in use, and else
+ * purges it. Returns how many pages went. */
+static unsigned purge_current(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_pool *pool = heap->current[size_class];
+    if (pool == NULL)
+        return 0;
+    discount(heap, pool);
+    tm_pool_put_back(pool, heap->bin[size_class]);
+    heap->bin[size_class] = NULL;
+    tm_pool_collect(pool);
+    heap->drained += tm_pool_drained_pages(pool);
+    if (!tm_pool_empty(pool))
+        return purge_pool(heap, pool);
+    heap->current[size_class] = NULL;
+    give(heap, pool);
+    return 0;
+}
+
+/* Purges holed pools of a class, the longest holed first, until the heap holds so few drained
+ * pages. They are partial ones then. Returns how many pages went. */
+static unsigned purge_holed(struct tm_heap *heap, unsigned size_class, uint32_t pages)
 {
     unsigned went = 0;
     struct tm_link *head = &heap->holed[size_class];
-    while (!tm_list_empty(head)) {
+    if (tm_list_empty(head))
+        return 0;
+    /* Some come back to its end. */
+    const struct tm_link *last = head->previous;
+    for (bool more = true; more && heap->drained > pages;) {
         struct tm_pool *pool = tm_pool_of_link(head->next);
-        went += purge_pool(heap, pool);
-        tm_list_remove(&pool->link);
-        tm_list_insert(&heap->partial[size_class], &pool->link);
+        more = &pool->link != last;
+        if (tm_pool_empty(pool)) {
+            give(heap, pool);
+        } else {
+            went += purge_pool(heap, pool);
+            leave_list(pool);
+            enter_list(heap, pool);
+        }
     }
     return went;
 }
 
-/* Purges what is known to be free. Returns how many pages went. */
-static unsigned purge_known(struct tm_heap *heap)
+/* Purges until the heap holds so few drained pages; the current pools only if need be. */
+static void purge_to(struct tm_heap *heap, uint32_t pages)
 {
     unsigned went = 0;
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
-        empty_bin(heap, size_class);
-        if (heap->current[size_class] != NULL)
-            went += purge_pool(heap, heap->current[size_class]);
-        went += purge_holed(heap, size_class);
+    for (unsigned i = 0; heap->drained > pages && i < TM_CLASSES; i++) {
+        heap->purge_next = (uint16_t)((heap->purge_next + 1) % TM_CLASSES);
+        went += purge_holed(heap, heap->purge_next, pages);
     }
-    return went;
+    for (unsigned size_class = 0; heap->drained > pages && size_class < TM_CLASSES; size_class++)
+        went += purge_current(heap, size_class);
+    if (went != 0)
+        tm_bounce_gone(&heap->bounce, went * TM_PAGE);
+}
+
+/* Purges every free page of the heap's pools and of those that nobody owns. */
+static bool purge_all(struct tm_heap *heap)
+{
+    sweep(heap);
+    unsigned went = 0;
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        went += purge_current(heap, size_class);
+        went += purge_holed(heap, size_class, 0);
+    }
+    return tm_share_purge() || went != 0;
 }
 
 bool tm_heap_purge(struct tm_heap *heap)
 {
     bool nested = begin(heap);
-    sweep(heap);
-    bool went = purge_known(heap) != 0;
-    went |= tm_share_purge();
+    bool went = purge_all(heap);
     end(heap, nested);
     return went;
 }
@@ -419,6 +586,7 @@ bool tm_heap_purge(struct tm_heap *heap)
 void tm_heap_call_for_trim(void)
 {
     atomic_fetch_add_explicit(&trim_calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
 }
 
 /* ---- a heap is given up ---- */
@@ -442,13 +610,13 @@ static void leave_all(struct tm_heap *heap,
 /* Leaves a pool to whoever needs one of its class. */
 static void abandon(struct tm_heap *heap, struct tm_pool *pool)
 {
-    leave_lists(heap, pool);
+    leave_list(pool);
+    discount(heap, pool);
     tm_pool_collect(pool);
-    if (tm_pool_in_use(pool) == 0) {
+    if (tm_pool_empty(pool)) {
         tm_pool_give(pool);
         return;
     }
-    tm_pool_purge(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     tm_share(pool);
 }
@@ -456,8 +624,15 @@ static void abandon(struct tm_heap *heap, struct tm_pool *pool)
 void tm_heap_wind_up(struct tm_heap *heap)
 {
     bool nested = begin(heap);
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
-        empty_bin(heap, size_class);
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
+        struct tm_pool *pool = heap->current[size_class];
+        if (pool != NULL) {
+            discount(heap, pool);
+            tm_pool_put_back(pool, heap->bin[size_class]);
+            heap->drained += tm_pool_drained_pages(pool);
+        }
+        heap->bin[size_class] = NULL;
+    }
     leave_all(heap, abandon);
     end(heap, nested);
 }
@@ -466,14 +641,14 @@ void tm_heap_wind_up(struct tm_heap *heap)
  * get freed like any others; the rest is lost to the child. */
 static void inherit(struct tm_heap *heap, struct tm_pool *pool)
 {
-    leave_lists(heap, pool);
+    leave_list(pool);
     tm_pool_lose_free(pool);
     tm_pool_collect(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
-    uint32_t in_use = tm_pool_in_use(pool);
-    if (in_use != 0 && (pool->free != NULL || pool->uncarved != 0))
+    bool empty = tm_pool_empty(pool);
+    if (!empty && (pool->uncarved != 0 || pool->free != NULL))
         tm_share(pool);
-    else if (in_use == 0 || !tm_share_disown(pool))
+    else if (empty || !tm_share_disown(pool))
         tm_pool_give(pool);
 }
 
@@ -482,4 +657,5 @@ void tm_heap_inherit(struct tm_heap *heap)
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
         heap->bin[size_class] = NULL;
     leave_all(heap, inherit);
+    heap->drained = 0;
 }

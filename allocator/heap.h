@@ -5,23 +5,33 @@
 #ifndef TIDEMARK_HEAP_H
 #define TIDEMARK_HEAP_H
 
+#include "allocator/bounce.h"
 #include "allocator/gate.h"
 #include "allocator/pool.h"
 
 struct tm_heap {
     struct tm_block *bin[TM_CLASSES]; /* free blocks for the next mallocs, of pool current[class] */
-    struct tm_pool *current[TM_CLASSES]; /* the pool that feeds the bin; NULL: none yet */
-    struct tm_link partial[TM_CLASSES];  /* owned pools with free blocks, without the current one */
-    struct tm_link holed[TM_CLASSES];    /* the same, of which whole pages are free */
+    uint8_t class_of[TM_CLASS_DIRECT_MAX + 1]; /* tm_class_direct, where malloc has its address
+                                                  already; all 0 in the two empty heaps */
     uint8_t bin_zero[TM_CLASSES];        /* 1: the bin's blocks are zero but for their first word */
-    uint32_t free_pages;                 /* sum of free_pages of the owned pools */
-    uint32_t id;         /* from 1; stays with the struct when another thread gets it;
-                            0: one of the two empty heaps */
-    uint32_t sweep_seen; /* the last call to look what other threads handed back that it answered */
-    uint32_t trim_seen;  /* the last call for a trim that this heap answered */
-    _Atomic bool busy;   /* inside a slow path; read by a thread that wants to fork */
-    bool lost;           /* its thread never left a slow path: the child of the fork keeps off it */
-    bool in_use;         /* belongs to a running thread; guarded by the register's lock */
+    struct tm_pool *current[TM_CLASSES]; /* the pool that feeds the bin; NULL: none yet */
+    struct tm_link partial[TM_CLASSES];  /* owned pools with free blocks, without the current one,
+                                            the longest partial ones first */
+    struct tm_link holed[TM_CLASSES];    /* the same, of which pages are drained */
+    uint32_t drained;                    /* sum of tm_pool_drained_pages() of the owned pools */
+    uint32_t drained_limit;  /* drained pages above which it is looked at whether some must go */
+    uint32_t calls_seen;     /* tm_heap_calls when the heap last did what it was called for */
+    uint32_t trim_seen;      /* the same for calls for a trim alone */
+    uint16_t quick_left;     /* refills until one settles */
+    uint16_t purge_next;     /* size class that the next purge begins with */
+    struct tm_bounce bounce; /* of drained pages */
+    uintptr_t owner;   /* what its pools have for an owner: tm_thread_self(), or for the heap that
+                          threads share after their end no thread's; 0: an empty heap */
+    uint32_t id;       /* from 1; stays with the struct when another thread gets it;
+                          0: one of the two empty heaps */
+    _Atomic bool busy; /* inside a slow path; read by a thread that wants to fork */
+    bool lost;         /* its thread never left a slow path: the child of the fork keeps off it */
+    bool in_use;       /* belongs to a running thread; guarded by the register's lock */
     struct tm_heap *next;       /* all heaps ever made; constant once set */
     struct tm_heap *next_spare; /* heaps without a thread; guarded by the register's lock */
 };
@@ -30,18 +40,15 @@ struct tm_heap {
  * heaps that are always empty and own nothing, so that the fast paths need no test. */
 extern _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec")));
 extern struct tm_heap tm_heap_none, tm_heap_gone;
-/* Its id, for comparing with a pool's owner: free then touches no heap. */
-extern _Thread_local uint32_t tm_heap_id __attribute__((tls_model("initial-exec")));
-/* What a thread without a heap has for an id: no pool's owner. */
-#define TM_HEAP_NO_ID UINT32_MAX
-
 /* Fills the empty bin of the class and takes one block from it. NULL: no memory. *zero: the block
  * is zero but for its first word. heap is the caller's and not an empty one. */
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero);
 
-/* A block of a pool that the calling thread's heap owns was pushed on its list and until came to 0.
- */
-void tm_heap_attention(struct tm_pool *pool);
+/* That was the last block in use of its page, in a pool that the calling thread's heap owns. */
+void tm_heap_drained(const struct tm_block *block);
+
+/* The calling thread's heap owns the pool and was called to look what others handed back. */
+void tm_heap_called(struct tm_pool *pool);
 
 /* Frees a block of a pool that is not the caller's heap's. heap is an empty one where the caller
  * has none and holds the lock for that (thread.c). */
@@ -51,8 +58,9 @@ void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_b
 bool tm_heap_purge(struct tm_heap *heap);
 /* Asks all heaps to do that at their next slow path. */
 void tm_heap_call_for_trim(void);
-/* How often they were asked. */
-uint32_t tm_heap_trims_called(void);
+/* Makes a heap ready for a thread, or for all threads past their end (owner: see struct tm_heap).
+ */
+void tm_heap_begin(struct tm_heap *heap, uintptr_t owner);
 
 /* The heap's thread ends: gives up all its pools. */
 void tm_heap_wind_up(struct tm_heap *heap);
@@ -64,18 +72,13 @@ void tm_heap_inherit(struct tm_heap *heap);
 /* Heaps that belong to a running thread; relaxed. Kept by thread.c. */
 extern _Atomic uint32_t tm_heaps_in_use;
 
-static inline void tm_block_push(struct tm_pool *pool, struct tm_block *block)
-{
-    block->next = pool->free;
-    pool->free = block;
-}
-
 /* Frees a block of a pool that the calling thread's heap owns. */
 static inline void tm_heap_free_own(struct tm_pool *pool, struct tm_block *block)
 {
-    tm_block_push(pool, block);
-    if (tm_unlikely(--pool->until == 0))
-        tm_heap_attention(pool);
+    block->next = pool->free;
+    pool->free = block;
+    if (tm_unlikely(--pool->in_use[tm_pool_page(block)] == 0))
+        tm_heap_drained(block);
 }
 
 #endif

@@ -2,8 +2,8 @@
  *
  * A chunk is 16 MiB, aligned to 16 MiB: 64 arenas of 256 KiB, of which the first carries the
  * descriptors of all the others. An arena is 64 pages of 4 KiB, so that each page mask is one
- * 64-bit word. A slot is four pages: the smallest pool, and the unit that has a descriptor, so that
- * a block's address alone gives its pool's descriptor with one shift and one mask. Pages here are
+ * 64-bit word. A slot is sixteen pages at a multiple of 64 KiB: the place of one pool, so that a
+ * block's address alone gives its pool's descriptor with one shift and one mask. Pages here are
  * always 4 KiB; where the kernel's are larger, os.c rounds what it gives back.
  */
 #ifndef TIDEMARK_LAYOUT_H
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define TM_PAGE_SHIFT  12
-#define TM_SLOT_SHIFT  14
+#define TM_SLOT_SHIFT  16
 #define TM_ARENA_SHIFT 18
 #define TM_CHUNK_SHIFT 24
 
@@ -28,7 +28,7 @@ enum {
     TM_ARENA_PAGES = 1 << (TM_ARENA_SHIFT - TM_PAGE_SHIFT),
     TM_CHUNK_ARENAS = 1 << (TM_CHUNK_SHIFT - TM_ARENA_SHIFT),
     TM_CHUNK_SLOTS = 1 << (TM_CHUNK_SHIFT - TM_SLOT_SHIFT),
-    TM_POOL_PAGES_MAX = 16,
+    TM_ARENA_SLOTS = 1 << (TM_ARENA_SHIFT - TM_SLOT_SHIFT),
 /* Of the addresses that the kernel gives a program that does not ask for more. */
 #if defined(__aarch64__)
     TM_ADDRESS_BITS = 48,
@@ -58,6 +58,14 @@ static inline size_t tm_round_up(size_t value, size_t power_of_two)
 static inline uint64_t tm_mask64(unsigned first, unsigned count)
 {
     return (~UINT64_C(0) >> (64 - count)) << first;
+}
+
+/* The same value, of which the compiler does not know how it was made: where it would make it
+ * again, at more instructions, or keep another in the register that it is wanted in. */
+static inline uintptr_t tm_opaque(uintptr_t value)
+{
+    __asm__("" : "+r"(value));
+    return value;
 }
 
 #define tm_likely(condition)   __builtin_expect(!!(condition), 1)

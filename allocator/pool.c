@@ -1,11 +1,5 @@
 /* pool.c: see pool.h. Everything here is done by the pool's owner, or by the thread that holds the
  * OWNED bit.
- *
- * How free pages are found: a free pushes and counts, no more. Now and then the owner looks at the
- * blocks that were pushed since the last look, and counts for each page how many of its blocks are
- * free: one visit for each free, while the block is still in the cache. Only when a page's count
- * says that it is wholly free, and the heap's budget is exceeded, is the whole list walked, once,
- * to unlink the blocks of the pages that go.
  */
 #include "allocator/pool.h"
 
@@ -23,20 +17,14 @@ static uint16_t mask16(unsigned first, unsigned last)
     return (uint16_t)tm_mask64(first, last - first + 1);
 }
 
-void tm_pool_forget_looks(struct tm_pool *pool)
+static uint16_t bit16(unsigned page)
 {
-    pool->looked = 0;
-    pool->page_free.many = 0;
+    return (uint16_t)(1u << page);
 }
 
-static unsigned slots_of(unsigned pages)
+static void count_clean(int pages)
 {
-    return (pages + TM_SLOT_PAGES - 1) / TM_SLOT_PAGES;
-}
-
-static void count_purged(int pages)
-{
-    atomic_fetch_add_explicit(&tm_bytes_purged_in_pools, (uint64_t)(pages * (int64_t)TM_PAGE),
+    atomic_fetch_add_explicit(&tm_bytes_clean_in_pools, (uint64_t)(pages * (int64_t)TM_PAGE),
                               memory_order_relaxed);
 }
 
@@ -48,140 +36,193 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     if (base == NULL)
         return NULL;
     struct tm_pool *pool = tm_pool_slot(base);
-    pool->until = pool->floor = 0;
     pool->free = NULL;
-    atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
-    pool->carved = 0;
+    memset(pool->sifted, 0, sizeof pool->sifted);
+    pool->sifted_pages = 0;
+    memset(pool->in_use, 0, sizeof pool->in_use);
+    memset(pool->drawn, 0, sizeof pool->drawn);
     pool->uncarved = class->starts;
     pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
-    pool->purged = 0;
-    tm_pool_forget_looks(pool);
+    pool->drained = dirty & class->starts;
+    pool->purged = pool->came_back = pool->counted = 0;
     pool->size_class = (uint8_t)size_class;
-    pool->free_pages = 0;
+    pool->thin = true;
+    pool->place = TM_PLACE_NONE;
     pool->listed = false;
-    for (unsigned i = 0; i < slots_of(class->pages); i++)
-        pool[i].form = (uint8_t)(TM_POOL_HEAD + i);
+    atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
+    count_clean(__builtin_popcount(pool->clean));
+    pool->taken = true;
     return pool;
 }
 
 void tm_pool_give(struct tm_pool *pool)
 {
-    void *base = tm_pool_base(pool);
-    unsigned pages = tm_pool_pages(pool);
+    unsigned pages = tm_classes[pool->size_class].pages;
     uint16_t dirty = (uint16_t)(mask16(0, pages - 1) & ~pool->clean);
-    if (pool->purged != 0)
-        count_purged(-__builtin_popcount(pool->purged));
+    count_clean(-__builtin_popcount(pool->clean));
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
-    for (unsigned i = 0; i < slots_of(pages); i++)
-        pool[i].form = TM_POOL_NONE;
-    tm_arena_give_pool(base, pages, dirty);
+    pool->taken = false;
+    tm_arena_give_pool(tm_pool_base(pool), pages, dirty);
 }
 
-/* Changes how many blocks are in use, and leaves until as it is where it can. */
-static void less_in_use(struct tm_pool *pool, uint32_t blocks)
+/* ---- blocks that come back ---- */
+
+static void put_into_free(struct tm_pool *pool, struct tm_block *block)
 {
-    uint32_t in_use = tm_pool_in_use(pool) - blocks;
-    if (tm_pool_attended(pool))
-        tm_pool_attend(pool, in_use, pool->until);
-    else
-        tm_pool_attend_never(pool, in_use);
+    unsigned page = (unsigned)tm_pool_page(block);
+    block->next = pool->free;
+    pool->free = block;
+    if (--pool->in_use[page] == 0)
+        pool->drained |= bit16(page);
 }
 
-uint32_t tm_pool_collect(struct tm_pool *pool)
+void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
+{
+    for (struct tm_block *next; list != NULL; list = next) {
+        next = list->next;
+        put_into_free(pool, list);
+    }
+}
+
+struct tm_block *tm_pool_take_remote(struct tm_pool *pool)
 {
     /* Not only when there are blocks: what it says of blocks in use is over, too, once the pool is
      * owned. */
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_relaxed);
     if (remote == TM_REMOTE_OWNED)
-        return 0;
+        return NULL;
     remote = atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
-    uint32_t count = tm_remote_count(remote);
-    if (count == 0)
-        return 0;
-    struct tm_block *list = tm_remote_first(pool, remote);
-    less_in_use(pool, count);
-    if (pool->free == NULL) {
-        pool->free = list;
-        return count;
-    }
-    struct tm_block *last = list;
-    while (last->next != NULL)
-        last = last->next;
-    last->next = pool->free;
-    pool->free = list;
-    return count;
+    return tm_remote_first(pool, remote);
 }
 
-/* The pages that a block overlaps. */
-static void block_pages(const struct tm_pool *pool, const void *block, uint32_t *first,
-                        uint32_t *last)
+void tm_pool_collect(struct tm_pool *pool)
 {
-    size_t offset = (size_t)((const char *)block - tm_pool_base(pool));
-    *first = page_of_offset(offset);
-    *last = page_of_offset(offset + tm_classes[pool->size_class].block_size - 1);
+    tm_pool_put_back(pool, tm_pool_take_remote(pool));
+}
+
+/* ---- blocks for the bin ---- */
+
+/* The block that reaches into `page` from before, by the page that it starts in; `page` if there is
+ * none. */
+static unsigned reaches_from(const struct tm_class *class, unsigned page)
+{
+    uint32_t index = tm_class_block_index(class, page << TM_PAGE_SHIFT);
+    return page_of_offset((size_t)index * class->block_size);
 }
 
 /* Notes that pages are about to be written to. */
 static void soil(struct tm_pool *pool, uint16_t pages)
 {
-    pool->clean &= (uint16_t)~pages;
-    unsigned back = pool->purged & pages;
-    if (tm_unlikely(back != 0)) {
-        pool->purged &= (uint16_t)~pages;
-        count_purged(-__builtin_popcount(back));
-        tm_cache_bounced((unsigned)__builtin_popcount(back));
+    unsigned soiled = pool->clean & pages;
+    if (soiled == 0)
+        return;
+    pool->clean &= (uint16_t)~soiled;
+    count_clean(-__builtin_popcount(soiled));
+    pool->came_back = (uint16_t)(pool->came_back + __builtin_popcount(pool->purged & soiled));
+    pool->purged &= (uint16_t)~soiled;
+}
+
+/* A free block that starts in `page`, and is about to be handed out, may reach into purged pages.
+ */
+static void soil_behind(struct tm_pool *pool, unsigned page)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    for (unsigned next = page + 1; next < class->pages; next++) {
+        if (reaches_from(class, next) != page)
+            return;
+        soil(pool, bit16(next));
     }
 }
 
-/* Pages that blocks of the lists reach into from the page before are written to once these are in
- * use. */
-static void soil_overlapped_pages(struct tm_pool *pool)
+/* How many blocks start in a page, and which is the first of them. */
+static uint32_t blocks_of_page(const struct tm_class *class, unsigned page, uint32_t *first)
 {
-    for (uint32_t clean = pool->clean; clean != 0; clean &= clean - 1) {
-        uint32_t page = (uint32_t)__builtin_ctz(clean);
-        uint32_t index = tm_class_block_index(&tm_classes[pool->size_class], page << TM_PAGE_SHIFT);
-        uint32_t start = page_of_offset((size_t)index * tm_classes[pool->size_class].block_size);
-        if (start < page && (pool->uncarved >> start & 1) == 0)
-            soil(pool, (uint16_t)(1u << page));
-    }
+    uint32_t size = class->block_size;
+    *first = (uint32_t)(((page << TM_PAGE_SHIFT) + size - 1) / size);
+    uint32_t end = (uint32_t)((((page + 1) << TM_PAGE_SHIFT) + size - 1) / size);
+    return (end < class->capacity ? end : class->capacity) - *first;
 }
 
-struct tm_block *tm_pool_take_free(struct tm_pool *pool)
+/* Of a page that is carved. */
+static unsigned sifted_count(const struct tm_pool *pool, unsigned page)
 {
-    struct tm_block *list = pool->free;
-    pool->free = NULL;
-    /* A fresh page is carved together with what reaches into the next one; a purged one need not
-     * be. */
-    if (tm_unlikely((pool->purged & pool->clean) != 0))
-        soil_overlapped_pages(pool);
-    tm_pool_forget_looks(pool);
-    tm_pool_attend_never(pool, pool->carved);
+    uint32_t first;
+    return blocks_of_page(&tm_classes[pool->size_class], page, &first) - pool->drawn[page];
+}
+
+/* The sifted blocks of a page, which has some. */
+static struct tm_block *take_page(struct tm_pool *pool, unsigned page)
+{
+    struct tm_block *list = pool->sifted[page];
+    pool->sifted[page] = NULL;
+    unsigned more = sifted_count(pool, page);
+    pool->in_use[page] = (uint16_t)(pool->in_use[page] + more);
+    pool->drawn[page] = (uint16_t)(pool->drawn[page] + more);
+    pool->sifted_pages &= (uint16_t)~bit16(page);
+    pool->drained &= (uint16_t)~bit16(page);
+    if (pool->clean != 0)
+        soil_behind(pool, page);
+    return list;
+}
+
+/* The lowest pages first, so that the others drain. */
+struct tm_block *tm_pool_take_sifted(struct tm_pool *pool)
+{
+    enum { ENOUGH = 16 };
+    struct tm_block *list = NULL;
+    unsigned count = 0;
+    for (uint32_t rest = pool->sifted_pages; rest != 0 && count < ENOUGH; rest &= rest - 1) {
+        unsigned page = (unsigned)__builtin_ctz(rest);
+        unsigned more = sifted_count(pool, page);
+        /* The first list keeps its end. Those of further pages go before it, and are walked for
+         * that: the loads are of blocks that are wanted next. */
+        if (list != NULL && more > ENOUGH)
+            continue;
+        struct tm_block *head = take_page(pool, page);
+        if (list != NULL) {
+            struct tm_block *last = head;
+            while (last->next != NULL)
+                last = last->next;
+            last->next = list;
+        }
+        list = head;
+        count += more;
+    }
     return list;
 }
 
 void tm_pool_lose_free(struct tm_pool *pool)
 {
-    pool->free = NULL;
-    tm_pool_forget_looks(pool);
-    tm_pool_attend_never(pool, pool->carved);
+    for (uint32_t rest = pool->sifted_pages; rest != 0; rest &= rest - 1)
+        take_page(pool, (unsigned)__builtin_ctz(rest));
+    tm_pool_take_free(pool);
 }
 
-struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
+/* How many pages to carve: one, as the blocks of the next may never be needed; of pages that are
+ * resident anyway, enough to keep a bin going. */
+static unsigned pages_to_carve(const struct tm_pool *pool, unsigned first)
+{
+    enum { AT_ONCE = 4 };
+    unsigned pages = 1;
+    while (pages < AT_ONCE && first + pages < TM_SLOT_PAGES &&
+           (pool->uncarved & ~pool->clean) >> (first + pages) & 1)
+        pages++;
+    return pages;
+}
+
+/* One page of them; the list goes on with `rest`. */
+static struct tm_block *carve_page(struct tm_pool *pool, unsigned page, struct tm_block *rest)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
-    uint32_t page = (uint32_t)__builtin_ctz(pool->uncarved);
     uint32_t size = class->block_size;
-    uint32_t first = (uint32_t)(((page << TM_PAGE_SHIFT) + size - 1) / size);
-    uint32_t end = (uint32_t)((((page + 1) << TM_PAGE_SHIFT) + size - 1) / size);
-    if (end > class->capacity)
-        end = class->capacity;
+    uint32_t first;
+    uint32_t end = blocks_of_page(class, page, &first);
+    end += first;
     char *base = tm_pool_base(pool);
-    uint16_t touched = mask16(page, page_of_offset((size_t)end * size - 1));
-    *zero = (pool->clean & touched) == touched;
-    soil(pool, touched);
-    pool->uncarved &= (uint16_t) ~(1u << page);
-    pool->carved = (uint16_t)(pool->carved + (end - first));
-    tm_pool_attend_never(pool, tm_pool_in_use(pool) + (end - first));
+    soil(pool, mask16(page, page_of_offset((size_t)end * size - 1)));
+    pool->uncarved &= (uint16_t)~bit16(page);
+    pool->drained &= (uint16_t)~bit16(page);
+    pool->drawn[page] = pool->in_use[page] = (uint16_t)(end - first);
     struct tm_block *list = (struct tm_block *)(base + (size_t)first * size);
     struct tm_block *block = list;
     for (uint32_t i = first + 1; i < end; i++) {
@@ -189,155 +230,113 @@ struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
         block->next = next;
         block = next;
     }
-    block->next = NULL;
+    block->next = rest;
     return list;
 }
 
-void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
-{
-    if (list == NULL)
-        return;
-    uint32_t count = 1;
-    struct tm_block *last = list;
-    for (; last->next != NULL; last = last->next)
-        count++;
-    last->next = pool->free;
-    pool->free = list;
-    less_in_use(pool, count);
-}
+/* Small blocks of which fewer than this are carved get one more page at each refill. Not larger
+ * ones, which would go round through more of the processor's cache than the refills cost. */
+enum { THIN_BLOCKS = 16, THIN_SIZE = 1024, TINY_BLOCKS = 32, TINY_SIZE = 256 };
 
-/* Counts one more free block of a page; returns how many there are. */
-static uint32_t page_free_add(struct tm_pool *pool, uint32_t page)
-{
-    if (tm_pool_pages(pool) == TM_SLOT_PAGES)
-        return ++pool->page_free.few[page];
-    pool->page_free.many += UINT64_C(1) << (4 * page);
-    return (uint32_t)(pool->page_free.many >> (4 * page)) & 15;
-}
-
-/* How many blocks of `free` overlap a page when all of its blocks are free: those that are not in
- * an uncarved page. */
-static uint32_t blocks_when_free(const struct tm_pool *pool, uint32_t page)
+struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
-    uint32_t first = tm_class_block_index(class, page << TM_PAGE_SHIFT);
-    uint32_t last = tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
-    if (last >= class->capacity)
-        last = class->capacity - 1u;
-    uint32_t start = page_of_offset((size_t)first * tm_classes[pool->size_class].block_size);
-    bool first_uncarved = start < page && (pool->uncarved >> start & 1) != 0;
-    return last - first + 1 - (first_uncarved ? 1 : 0);
+    unsigned first = (unsigned)__builtin_ctz(pool->uncarved);
+    unsigned count = pages_to_carve(pool, first);
+    /* Several are dirty ones. */
+    size_t end = ((size_t)(first + 1) << TM_PAGE_SHIFT) + class->block_size - 1;
+    uint16_t touched =
+        mask16(first, end / TM_PAGE < class->pages ? page_of_offset(end - 1) : class->pages - 1u);
+    *zero = count == 1 && (pool->clean & touched) == touched;
+    struct tm_block *list = NULL;
+    for (unsigned page = first + count; page-- > first;)
+        list = carve_page(pool, page, list);
+    if (class->block_size > THIN_SIZE || pool->uncarved == 0 ||
+        tm_pool_sum(pool->drawn) >= (class->block_size > TINY_SIZE ? THIN_BLOCKS : TINY_BLOCKS))
+        pool->thin = false;
+    return list;
 }
 
-unsigned tm_pool_look(struct tm_pool *pool)
+/* ---- pages that go back ---- */
+
+static void sift(struct tm_pool *pool)
 {
-    unsigned found = 0;
-    /* Fewer than this cannot fill a page, which saves the division: at its start a block may reach
-     * in from an uncarved page, and behind the last page's last block there may be no room for one
-     * more. */
-    uint32_t near = (uint32_t)TM_PAGE / tm_classes[pool->size_class].block_size;
-    near -= near < 2 ? near : 2;
-    char *base = tm_pool_base(pool);
-    struct tm_block *looked =
-        pool->looked == 0 ? NULL : (struct tm_block *)(base + (pool->looked - 1) * 16);
-    for (struct tm_block *block = pool->free; block != looked && block != NULL;
-         block = block->next) {
-        uint32_t page, last;
-        block_pages(pool, block, &page, &last);
-        for (; page <= last; page++) {
-            uint32_t blocks = page_free_add(pool, page);
-            if (blocks >= near && ((pool->uncarved | pool->clean) >> page & 1) == 0)
-                found += blocks == blocks_when_free(pool, page);
-        }
+    for (struct tm_block *block = pool->free, *next; block != NULL; block = next) {
+        unsigned page = (unsigned)tm_pool_page(block);
+        next = block->next;
+        block->next = pool->sifted[page];
+        pool->sifted[page] = block;
+        pool->drawn[page]--;
+        pool->sifted_pages |= bit16(page);
     }
-    pool->looked = (uint16_t)(pool->free == NULL ? 0 : ((char *)pool->free - base) / 16 + 1);
-    pool->free_pages = (uint8_t)(pool->free_pages + found);
-    return found;
+    pool->free = NULL;
 }
 
-uint32_t tm_pool_frees_to_page(const struct tm_pool *pool)
-{
-    /* Of larger blocks a page has so few that each free may be the one. */
-    if (tm_pool_pages(pool) != TM_SLOT_PAGES)
-        return 1;
-    uint32_t least = UINT32_MAX;
-    for (uint32_t page = 0; page < TM_SLOT_PAGES; page++) {
-        if ((pool->uncarved | pool->clean) >> page & 1)
-            continue;
-        uint32_t missing = blocks_when_free(pool, page) - pool->page_free.few[page];
-        if (missing != 0 && missing < least)
-            least = missing;
-    }
-    return least;
-}
-
-/* Of every page: 1 if all of its blocks are free. bit b of free_blocks: block b is on `free`. */
-static uint16_t wholly_free_pages(const struct tm_pool *pool, const uint64_t *free_blocks)
+/* Of the drained pages, those that no block reaches into that is in use. All is sifted. */
+static uint16_t free_pages(const struct tm_pool *pool)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
-    uint16_t result = 0;
+    uint16_t going = 0, asked = 0;
     for (uint32_t page = 0; page < class->pages; page++) {
-        uint32_t first = tm_class_block_index(class, page << TM_PAGE_SHIFT);
-        uint32_t last =
-            tm_class_block_index(class, (page << TM_PAGE_SHIFT) + (uint32_t)TM_PAGE - 1);
-        if (last >= class->capacity)
-            last = class->capacity - 1u;
-        bool all = true;
-        for (uint32_t block = first; all && block <= last; block++) {
-            uint32_t start =
-                page_of_offset((size_t)block * tm_classes[pool->size_class].block_size);
-            all = (free_blocks[block / 64] >> (block % 64) & 1) != 0 ||
-                  (pool->uncarved >> start & 1) != 0;
-        }
-        result |= (uint16_t)(all ? 1u << page : 0);
+        if ((pool->clean >> page & 1) != 0 || pool->in_use[page] != 0)
+            continue;
+        going |= bit16(page);
+        unsigned start = reaches_from(class, page);
+        if (start < page && pool->in_use[start] != 0)
+            asked |= bit16(page);
     }
-    return result;
+    if (asked == 0)
+        return going;
+    /* The page before is not drained, but its last block may be free. */
+    for (uint32_t rest = asked; rest != 0; rest &= rest - 1) {
+        uint32_t page = (uint32_t)__builtin_ctz(rest);
+        unsigned start = reaches_from(class, page);
+        const char *reaching =
+            tm_pool_base(pool) +
+            (size_t)tm_class_block_index(class, page << TM_PAGE_SHIFT) * class->block_size;
+        const struct tm_block *block = pool->sifted[start];
+        while (block != NULL && (const char *)block != reaching)
+            block = block->next;
+        if (block == NULL)
+            going &= (uint16_t)~bit16(page);
+    }
+    return going;
+}
+
+/* Forgets the free blocks that start in these pages: their links go with the pages. */
+static void forget_blocks(struct tm_pool *pool, uint16_t pages)
+{
+    pages &= tm_classes[pool->size_class].starts;
+    for (uint32_t rest = pages; rest != 0; rest &= rest - 1) {
+        unsigned page = (unsigned)__builtin_ctz(rest);
+        pool->sifted[page] = NULL;
+        pool->drawn[page] = 0;
+    }
+    pool->sifted_pages &= (uint16_t)~pages;
+    pool->uncarved |= pages;
 }
 
 unsigned tm_pool_purge(struct tm_pool *pool)
 {
-    const struct tm_class *class = &tm_classes[pool->size_class];
-    char *base = tm_pool_base(pool);
-    uint64_t free_blocks[(TM_SLOT_PAGES << TM_PAGE_SHIFT) / 16 / 64] = {0};
-    for (struct tm_block *block = pool->free; block != NULL; block = block->next) {
-        uint32_t index = tm_class_block_index(class, (uint32_t)((char *)block - base));
-        free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
-    }
-    uint16_t going = (uint16_t)(wholly_free_pages(pool, free_blocks) & ~pool->clean);
-    tm_pool_forget_looks(pool);
+    sift(pool);
+    uint16_t going = free_pages(pool);
+    pool->drained = 0;
     if (going == 0)
         return 0;
-    /* Unlink the blocks that start in a page that goes: their links go with it. */
-    struct tm_block **tail = &pool->free;
-    uint32_t unlinked = 0;
-    for (struct tm_block *block = pool->free, *next; block != NULL; block = next) {
-        next = block->next;
-        if (going >> page_of_offset((size_t)((char *)block - base)) & 1) {
-            unlinked++;
-        } else {
-            *tail = block;
-            tail = &block->next;
-        }
-    }
-    *tail = NULL;
-    pool->carved = (uint16_t)(pool->carved - unlinked);
-    pool->uncarved = (uint16_t)(pool->uncarved | (going & class->starts));
-    /* What is left is looked at already then. */
-    tm_pool_look(pool);
-    pool->free_pages = 0;
+    forget_blocks(pool, going);
     unsigned went = 0;
+    char *base = tm_pool_base(pool);
     for (uint32_t rest = going; rest != 0;) {
         unsigned first = (unsigned)__builtin_ctz(rest);
         unsigned count = (unsigned)__builtin_ctz(~(rest >> first));
         uint16_t run = mask16(first, first + count - 1);
         if (tm_os_purge(base + first * TM_PAGE, count * TM_PAGE)) {
-            count_purged(__builtin_popcount(run & (unsigned)~pool->purged));
-            tm_cache_purged(count);
-            pool->clean = (uint16_t)(pool->clean | run);
-            pool->purged = (uint16_t)(pool->purged | run);
+            pool->clean |= run;
+            pool->purged |= run;
             went += count;
         }
         rest &= ~(uint32_t)run;
     }
+    count_clean((int)went);
     return went;
 }

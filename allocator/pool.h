@@ -4,18 +4,25 @@
  * A pool is owned by one heap or by nobody. The owner's fields may be touched by the owner only; a
  * pool that nobody owns is touched by whoever sets the OWNED bit of `remote` first. All blocks of a
  * pool that is full and ownerless are live; the thread that frees one decides what becomes of it
- * (the idea is mimalloc 3's: full pages are
- * ownerless, so a sleeping thread does not hold them back).
+ * (the idea is mimalloc 3's: full pages are ownerless, so a sleeping thread does not hold them
+ * back).
  *
- * Blocks that the owner frees are pushed on `free`. The owner's next refill moves the whole list
- * into its bin, so that malloc touches the heap only and free the descriptor only (as in rpmalloc
- * and mimalloc). Blocks are linked lazily, a page at a time: a page whose blocks are in no list is
- * `uncarved`, be it fresh or purged.
+ * Blocks that the owner frees are pushed on `free`, and counted page by page: the free that leaves
+ * no block of a page in use finds the page that can go back, with no search and at any time. The
+ * owner's next refill moves the whole list into its bin, so that malloc touches the heap only and
+ * free the descriptor only (as in rpmalloc and mimalloc). A purge sifts the list into one for each
+ * page first, so that each free block is visited once, however often the pool is purged: the blocks
+ * of a page that goes are forgotten with it. Blocks are linked lazily, a page at a time: a page
+ * whose blocks are in no list is `uncarved`, be it fresh or purged.
+ *
+ * A block belongs to the page that it starts in. It may reach into pages behind that one: such a
+ * page goes back only when that block is free, too.
  */
 #ifndef TIDEMARK_POOL_H
 #define TIDEMARK_POOL_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "allocator/chunk.h"
 #include "allocator/sizeclass.h"
@@ -25,73 +32,94 @@ struct tm_block {
     struct tm_block *next;
 };
 
-/* What a slot's descriptor is. */
-enum tm_pool_form {
-    TM_POOL_NONE = 0, /* of a slot that belongs to no pool */
-    TM_POOL_HEAD = 1, /* of the first slot of a pool: the one in use */
-    TM_POOL_BODY = 2, /* of its second slot, 3 of its third, 4 of its fourth: the head is form - 1
-                         slots back */
+#define TM_OWNER_CALLED ((uintptr_t)1)
+
+/* Where a pool is among its heap's; see heap.c. */
+enum tm_pool_place {
+    TM_PLACE_NONE = 0,    /* current, full, or nobody's */
+    TM_PLACE_PARTIAL = 1, /* in the list of those with free blocks */
+    TM_PLACE_HOLED = 2,   /* in the list of those with drained pages */
 };
 
-/* One cache line: a free touches this and the block. (A second line for what other threads write
- * would spare the owner some misses, and costs each pool 64 bytes more: at 16 KiB a pool that was
- * 0.4 % of the RSS at the peak, and a fifth of what is held after it.) */
+/* Four cache lines: the first is all that the owner's free touches, the second is for refills and
+ * for others, the rest is for what was sifted. */
 struct tm_pool {
-    /* The id of the heap that owns it; 0: ownerless, or no head. Others read it only to compare it
-     * with their own. */
-    _Atomic uint32_t owner;
-    uint16_t until; /* frees by the owner until tm_heap_attention(); in use = until + floor */
-    uint16_t floor; /* see until. In use: live, or in the owner's bin, or in `remote` */
-    struct tm_block *free; /* blocks freed since the last refill */
-    /* Blocks that others freed, and who may touch the rest: see below. */
-    _Atomic uint64_t remote;
-    struct tm_link link; /* among its heap's partial or holed pools, or in the shared list */
-    uint16_t carved;     /* blocks in carved pages: in use, or on `free` */
-    uint16_t uncarved;   /* bit i: the blocks that start in page i are in no list and not in use */
-    uint16_t clean;      /* bit i: page i reads as zero and is not resident */
-    uint16_t purged; /* bit i: page i was purged since the pool was taken, and is untouched since */
-    /* Of page i: blocks on `free` that overlap it, as far as they were looked at. A pool of 4 pages
-     * has up to 257 in a page, one of 16 pages up to 5. */
-    union {
-        uint16_t few[TM_SLOT_PAGES];
-        uint64_t many; /* four bits for each page */
-    } page_free;
-    uint16_t looked;       /* the part of `free` from this block on (offset / 16 + 1) is counted; 0:
-                              nothing is */
-    _Atomic uint16_t home; /* low bits of the id of the heap that had it last; written by owners,
-                              read by anyone */
+    uint16_t in_use[TM_SLOT_PAGES]; /* of each page, the blocks that start in it and are not free
+                                       here nor uncarved: live, in the owner's bin, or in `remote`
+                                       */
+    /* tm_thread_self() of the heap's thread that owns it; 0: ownerless, or no pool. Others read it
+     * to compare it with their own, and set TM_OWNER_CALLED: then the owner's next free looks what
+     * they handed back. */
+    _Atomic uintptr_t owner;
+    struct tm_block *free; /* blocks freed since the last refill or purge */
+    uint16_t drained;      /* bit i: page i may be resident, none of the blocks that start
+                              in it are in use, and no purge left it since */
+    uint16_t uncarved;     /* bit i: the blocks that start in page i are in no list and
+                              not in use */
+    uint16_t clean;        /* bit i: page i reads as zero and is not resident */
+    uint16_t sifted_pages; /* bit i: sifted[i] is not empty */
     uint8_t size_class;
-    uint8_t form;       /* enum tm_pool_form */
-    uint8_t free_pages; /* pages that the looks so far found to be free, dirty and carved */
-    bool listed;        /* in the shared list of its class; guarded by that list's lock */
+    bool thin;     /* so few blocks are carved that a bin would be empty again at
+                      once, and more can be */
+    uint8_t place; /* enum tm_pool_place */
+    bool taken;    /* the slot holds a pool */
+    bool listed;   /* in the shared list of its class; guarded by that list's
+                      lock */
+    /* Blocks that others freed, and who may touch the rest: see below. */
+    _Alignas(64) _Atomic uint64_t remote;
+    struct tm_link link;           /* among its heap's partial or holed pools, or in the shared
+                                      list */
+    uint16_t drawn[TM_SLOT_PAGES]; /* of each page, the blocks that start in it and are neither
+                                      uncarved nor sifted: what in_use is with an empty `free` */
+    uint16_t purged;               /* bit i: page i was purged since the pool was taken, and is
+                                      untouched since */
+    uint16_t came_back;            /* purged pages that were touched again since the heap last
+                                      asked; it sets it to 0 */
+    uint16_t counted;              /* pages of it that the shared list counts as drained */
+    _Atomic uint16_t home;         /* low bits of the id of the heap that had it last; written by
+                                      owners, read by anyone */
+    /* Of each page: the free blocks that start in it and were sifted. */
+    _Alignas(64) struct tm_block *sifted[TM_SLOT_PAGES];
 };
 
 static_assert(sizeof(struct tm_pool) == TM_POOL_DESCRIPTOR, "the chunk's head is laid out for it");
 
+/* What tells the calling thread from all others that run, without a load of the thread's own. */
+static inline uintptr_t tm_thread_self(void)
+{
+    return (uintptr_t)__builtin_thread_pointer();
+}
+
 /* ---- from an address ---- */
 
-/* The descriptor of the slot that `address` lies in; tm_in_chunk(address). */
+/* The descriptor of the slot that `address` lies in, of the chunk at `chunk`. */
+static inline struct tm_pool *tm_pool_slot_in(uintptr_t chunk, const void *address)
+{
+    static_assert(TM_POOL_DESCRIPTOR == 1 << 8, "the shift below");
+    return (struct tm_pool *)(chunk +
+                              ((uintptr_t)address >> (TM_SLOT_SHIFT - 8) &
+                               ((TM_CHUNK_SLOTS - 1) << 8)) +
+                              TM_DESCRIPTORS_OFFSET);
+}
+
+/* The same; tm_in_chunk(address). */
 static inline struct tm_pool *tm_pool_slot(const void *address)
 {
-    uintptr_t a = (uintptr_t)address;
-    static_assert(TM_POOL_DESCRIPTOR == 1 << 6, "the shift below");
-    return (struct tm_pool *)((a & ~(TM_CHUNK - 1)) + TM_DESCRIPTORS_OFFSET +
-                              (a >> (TM_SLOT_SHIFT - 6) & ((TM_CHUNK_SLOTS - 1) << 6)));
+    return tm_pool_slot_in((uintptr_t)address & ~(TM_CHUNK - 1), address);
 }
 
 /* The pool that `address` lies in; NULL if that is none. tm_in_chunk(address). */
 static inline struct tm_pool *tm_pool_of(const void *address)
 {
     struct tm_pool *pool = tm_pool_slot(address);
-    unsigned form = pool->form;
-    return form == TM_POOL_NONE ? NULL : pool - (form - TM_POOL_HEAD);
+    return pool->taken ? pool : NULL;
 }
 
 static inline char *tm_pool_base(const struct tm_pool *pool)
 {
-    struct tm_chunk *chunk = tm_chunk_of(pool);
-    return (char *)chunk +
-           (size_t)((const char *)pool - chunk->descriptors[0]) / TM_POOL_DESCRIPTOR * TM_SLOT;
+    uintptr_t a = (uintptr_t)pool;
+    return (char *)((a & ~(TM_CHUNK - 1)) +
+                    (((a & (TM_CHUNK - 1)) - TM_DESCRIPTORS_OFFSET) << (TM_SLOT_SHIFT - 8)));
 }
 
 /* The pool whose `link` that is. */
@@ -100,14 +128,56 @@ static inline struct tm_pool *tm_pool_of_link(struct tm_link *link)
     return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
 }
 
-static inline unsigned tm_pool_pages(const struct tm_pool *pool)
+/* The page of its pool that a block starts in. */
+static inline size_t tm_pool_page(const void *block)
 {
-    return tm_classes[pool->size_class].pages;
+    return tm_opaque((uint16_t)(uintptr_t)block) >> TM_PAGE_SHIFT;
+}
+
+static_assert(TM_SLOT_SHIFT == 16, "the low 16 bits are the offset in the pool");
+
+/* The sum of the counts of all pages: at most 4096. */
+static inline uint32_t tm_pool_sum(const uint16_t counts[TM_SLOT_PAGES])
+{
+    uint32_t sum = 0;
+    for (unsigned page = 0; page < TM_SLOT_PAGES; page++)
+        sum += counts[page];
+    return sum;
 }
 
 static inline uint32_t tm_pool_in_use(const struct tm_pool *pool)
 {
-    return (uint16_t)(pool->until + pool->floor);
+    return tm_pool_sum(pool->in_use);
+}
+
+/* No block is in use. */
+static inline bool tm_pool_empty(const struct tm_pool *pool)
+{
+    uint64_t any = 0;
+    for (unsigned page = 0; page < TM_SLOT_PAGES; page += 4) {
+        uint64_t four;
+        memcpy(&four, &pool->in_use[page], sizeof four);
+        any |= four;
+    }
+    return any == 0;
+}
+
+/* How many of 16 bits are set. (What the compiler makes of its builtin for every x86-64 is a call.)
+ */
+static inline uint32_t tm_count16(uint16_t bits)
+{
+    uint32_t x = bits - (bits >> 1 & 0x5555u);
+    x = (x & 0x3333) + (x >> 2 & 0x3333);
+    x = (x + (x >> 4)) & 0x0f0f;
+    return (x + (x >> 8)) & 0x1f;
+}
+
+/* Resident pages of which all blocks are free; of larger blocks that reach over several, about. */
+static inline uint32_t tm_pool_drained_pages(const struct tm_pool *pool)
+{
+    return pool->drained == 0
+               ? 0
+               : tm_count16(pool->drained) * tm_classes[pool->size_class].pages_per_start;
 }
 
 /* ---- the remote word ----
@@ -132,10 +202,9 @@ static inline struct tm_block *tm_remote_first(const struct tm_pool *pool, uint6
     return first == 0 ? NULL : (struct tm_block *)(tm_pool_base(pool) + (size_t)(first - 1) * 16);
 }
 
-static inline uint64_t tm_remote_push(const struct tm_pool *pool, uint64_t remote,
-                                      const void *block)
+static inline uint64_t tm_remote_push(uint64_t remote, const void *block)
 {
-    uint64_t first = (uint64_t)((const char *)block - tm_pool_base(pool)) / 16 + 1;
+    uint64_t first = (uint64_t)((uintptr_t)block & (TM_SLOT - 1)) / 16 + 1;
     return ((remote & ~UINT64_C(0xffff)) | first) + (UINT64_C(1) << 16);
 }
 
@@ -145,45 +214,29 @@ static inline uint64_t tm_remote_push(const struct tm_pool *pool, uint64_t remot
 struct tm_pool *tm_pool_take(unsigned size_class);
 /* Gives back a pool of which no block is in use. The caller has taken it out of every list. */
 void tm_pool_give(struct tm_pool *pool);
-/* Moves what others freed to `free`. Returns how many blocks that were. */
-uint32_t tm_pool_collect(struct tm_pool *pool);
-/* All blocks of `free` as a list, for the bin: they count as in use from then on. */
-struct tm_block *tm_pool_take_free(struct tm_pool *pool);
-/* Carves the lowest uncarved page, for the bin. *zero: the blocks are zero but for their first
- * word. */
+/* Puts what others freed into `free`. */
+void tm_pool_collect(struct tm_pool *pool);
+/* What others freed as a list, for the bin; NULL: nothing. */
+struct tm_block *tm_pool_take_remote(struct tm_pool *pool);
+/* The blocks of `free`, for the bin: they count as in use from then on. NULL: there are none. */
+static inline struct tm_block *tm_pool_take_free(struct tm_pool *pool)
+{
+    struct tm_block *list = pool->free;
+    pool->free = NULL;
+    memcpy(pool->in_use, pool->drawn, sizeof pool->in_use);
+    pool->drained &= pool->uncarved;
+    return list;
+}
+/* The same of the sifted blocks of a page, or of several if these are few. */
+struct tm_block *tm_pool_take_sifted(struct tm_pool *pool);
+/* Carves the lowest uncarved page, or several if they are resident anyway, for the bin. *zero: the
+ * blocks are zero but for their first word. */
 struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero);
-/* Forgets `free`: its blocks count as in use from then on. */
+/* Forgets the free blocks: they count as in use from then on. */
 void tm_pool_lose_free(struct tm_pool *pool);
-/* Puts blocks that were not handed out back on `free`. */
+/* Puts blocks that count as in use into `free`. */
 void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list);
-/* Counts the frees since the last look, page by page. Returns how many more pages were found free.
- */
-unsigned tm_pool_look(struct tm_pool *pool);
-/* Forgets what was looked at: the next look finds all free pages again. */
-void tm_pool_forget_looks(struct tm_pool *pool);
-/* How many frees it takes at the least until one more page is free, everything being looked at; 1
- * or more. */
-uint32_t tm_pool_frees_to_page(const struct tm_pool *pool);
-/* Purges every page of which all blocks are free. Returns how many went. */
+/* Purges every drained page that no other block reaches into. Returns how many went. */
 unsigned tm_pool_purge(struct tm_pool *pool);
-/* Sets when tm_heap_attention() is to be called next: after so many frees, or when nothing is in
- * use. */
-static inline void tm_pool_attend(struct tm_pool *pool, uint32_t in_use, uint32_t frees)
-{
-    pool->floor = (uint16_t)(in_use > frees ? in_use - frees : 0);
-    pool->until = (uint16_t)(in_use - pool->floor);
-}
-
-/* Never: for the pool that feeds a bin, which drains and fills all the time. */
-static inline void tm_pool_attend_never(struct tm_pool *pool, uint32_t in_use)
-{
-    pool->floor = UINT16_MAX;
-    pool->until = (uint16_t)(in_use + 1);
-}
-
-static inline bool tm_pool_attended(const struct tm_pool *pool)
-{
-    return pool->floor != UINT16_MAX;
-}
 
 #endif

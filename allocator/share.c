@@ -15,8 +15,8 @@ static struct {
     _Atomic uint32_t count; /* read without the lock to see whether it pays to look */
 } shared[TM_CLASSES];
 
-/* Free pages inside listed pools, bytes: the sum of their free_pages. */
-static _Atomic uint64_t free_page_bytes;
+/* Drained pages of listed pools: the sum of `counted`. */
+static _Atomic uint32_t drained_pages;
 
 /* Gives the OWNED bit up. False if all blocks in use came back meanwhile: then the caller still has
  * it. */
@@ -34,11 +34,12 @@ bool tm_share_disown(struct tm_pool *pool)
     }
 }
 
-static void forget_free_pages(struct tm_pool *pool)
+/* What the list counts of a pool that the caller has the OWNED bit of. */
+static uint32_t count_drained(struct tm_pool *pool, uint32_t pages)
 {
-    atomic_fetch_sub_explicit(&free_page_bytes, pool->free_pages * TM_PAGE, memory_order_relaxed);
-    pool->free_pages = 0;
-    tm_pool_forget_looks(pool);
+    uint32_t more = pages - pool->counted;
+    pool->counted = (uint16_t)pages;
+    return atomic_fetch_add_explicit(&drained_pages, more, memory_order_relaxed) + more;
 }
 
 /* Takes a listed pool out of its list, whose lock the caller has, besides the OWNED bit. */
@@ -46,7 +47,7 @@ static void remove_listed(struct tm_pool *pool)
 {
     pool->listed = false;
     tm_list_remove(&pool->link);
-    forget_free_pages(pool);
+    count_drained(pool, 0);
     atomic_fetch_sub_explicit(&shared[pool->size_class].count, 1, memory_order_relaxed);
 }
 
@@ -87,16 +88,13 @@ struct tm_pool *tm_share_take(unsigned size_class)
     return take(size_class, true);
 }
 
-/* Nobody's budget counts the free pages of the shared pools but this. */
+/* Nobody's budget counts the drained pages of the shared pools but this. */
 static void settle(struct tm_pool *pool)
 {
-    unsigned found = tm_pool_look(pool);
-    uint64_t bytes =
-        atomic_fetch_add_explicit(&free_page_bytes, found * TM_PAGE, memory_order_relaxed) +
-        found * TM_PAGE;
-    if (pool->free_pages != 0 && bytes > tm_cache_budget() / 2) {
-        forget_free_pages(pool);
-        tm_pool_purge(pool);
+    uint32_t all = count_drained(pool, tm_pool_drained_pages(pool));
+    if (pool->drained != 0 && all * TM_PAGE > tm_cache_budget() / 2 + tm_cache_bonus()) {
+        tm_cache_shared_gone(tm_pool_purge(pool));
+        count_drained(pool, 0);
     }
 }
 

@@ -16,15 +16,17 @@ enum {
 
 struct tm_class {
     uint32_t block_size; /* bytes */
-    uint16_t capacity;   /* blocks of a pool */
-    uint8_t pages;       /* of a pool: 4, or what its blocks take of 16 */
+    uint16_t capacity;   /* blocks of a pool: what fits into a slot */
+    uint8_t pages;       /* of a pool: what its blocks take of 16 */
+    uint8_t
+        pages_per_start; /* pages of a pool for each page that a block starts in, rounded down */
     uint16_t starts;     /* bit i: a block starts in page i of the pool */
     uint32_t reciprocal; /* ceil(2^32 / block_size): block index = offset * reciprocal >> 32 */
 };
 
 /* Constant after build; see sizeclass.c. */
 extern const struct tm_class tm_classes[TM_CLASSES];
-extern const uint8_t tm_class_direct[TM_CLASS_DIRECT_MAX / 16 + 1];
+extern const uint8_t tm_class_direct[TM_CLASS_DIRECT_MAX + 1];
 
 /* size is 257 to TM_SMALL_MAX. */
 static inline unsigned tm_class_computed(size_t size)
@@ -36,8 +38,7 @@ static inline unsigned tm_class_computed(size_t size)
 /* size is 0 to TM_SMALL_MAX. */
 static inline unsigned tm_class_of(size_t size)
 {
-    return size <= TM_CLASS_DIRECT_MAX ? tm_class_direct[(size + 15) >> 4]
-                                       : tm_class_computed(size);
+    return size <= TM_CLASS_DIRECT_MAX ? tm_class_direct[size] : tm_class_computed(size);
 }
 
 /* Index of the block of a pool that holds the byte at `offset` (< 64 KiB). */

@@ -50,9 +50,6 @@ void *tm_span_take(size_t size, size_t alignment, bool zero)
     /* A mapping is exact: it may still fit where no chunk does. */
     if (base == NULL)
         base = tm_large_take(size, alignment);
-    /* Empty chunks are kept; now somebody needs the addresses (RLIMIT_AS). */
-    if (base == NULL && tm_arena_trim())
-        base = tm_large_take(size, alignment);
     return base;
 }
 

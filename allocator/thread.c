@@ -23,6 +23,7 @@ static uint32_t last_heap_id;
  * serves. */
 static struct tm_lock homeless_lock;
 static struct tm_heap *heap_of_the_gone;
+#define NO_THREAD ((uintptr_t)2) /* no thread's tm_thread_self() is that */
 
 /* Memory for one more heap; NULL: there is none. Under register_lock. */
 static struct tm_heap *cut_heap(void)
@@ -46,7 +47,7 @@ static struct tm_heap *cut_heap(void)
     return heap;
 }
 
-static struct tm_heap *new_heap(void)
+static struct tm_heap *new_heap(uintptr_t owner)
 {
     tm_lock(&register_lock);
     struct tm_heap *heap = spare_heaps;
@@ -56,7 +57,7 @@ static struct tm_heap *new_heap(void)
         heap = cut_heap();
     if (heap != NULL) {
         heap->in_use = true;
-        heap->trim_seen = tm_heap_trims_called();
+        tm_heap_begin(heap, owner);
         atomic_fetch_add_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
     }
     tm_unlock(&register_lock);
@@ -67,6 +68,7 @@ static void retire_heap(struct tm_heap *heap)
 {
     tm_lock(&register_lock);
     heap->in_use = false;
+    heap->owner = 0;
     heap->next_spare = spare_heaps;
     spare_heaps = heap;
     atomic_fetch_sub_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
@@ -77,7 +79,7 @@ static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
 {
     tm_lock(&homeless_lock);
     if (heap_of_the_gone == NULL) {
-        heap_of_the_gone = new_heap();
+        heap_of_the_gone = new_heap(NO_THREAD);
         if (heap_of_the_gone != NULL)
             atomic_store_explicit(&heap_of_the_gone->busy, true, memory_order_relaxed);
     }
@@ -98,11 +100,10 @@ static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
 /* Gives the calling thread its heap. Past its end it gets none: nobody would wind it up. */
 static struct tm_heap *settle_in(void)
 {
-    struct tm_heap *heap = tm_heap == &tm_heap_none ? new_heap() : NULL;
+    struct tm_heap *heap = tm_heap == &tm_heap_none ? new_heap(tm_thread_self()) : NULL;
     if (heap == NULL)
         return NULL;
     tm_heap = heap;
-    tm_heap_id = heap->id;
     /* May allocate itself; the heap is in place. */
     if (tm_on_thread_heap != NULL)
         tm_on_thread_heap();
@@ -147,7 +148,6 @@ void tm_thread_exit(void)
         return;
     tm_heap_wind_up(heap);
     tm_heap = &tm_heap_gone;
-    tm_heap_id = TM_HEAP_NO_ID;
     retire_heap(heap);
 }
 

@@ -179,10 +179,15 @@ static bool power_of_two(size_t value)
 
 /* The base forms. */
 
+static void *new_slow(size_t size)
+{
+    void *ptr = tm_malloc_slow(size);
+    return tm_likely(ptr != NULL) ? ptr : new_after_failure(size, 0);
+}
+
 void *tm_new(size_t size)
 {
-    void *ptr = tm_malloc_fast(size);
-    return tm_likely(ptr != NULL) ? ptr : new_after_failure(size, 0);
+    return tm_malloc_or(size, new_slow);
 }
 
 void tm_delete(void *ptr)

@@ -13,7 +13,7 @@ static void every_field_follows_from_the_block_size(void **state)
         assert_true(class->block_size > previous);
         assert_int_equal(class->block_size % 16, 0);
         previous = class->block_size;
-        size_t room = (class->block_size <= 1024 ? TM_SLOT_PAGES : TM_POOL_PAGES_MAX) * TM_PAGE;
+        size_t room = TM_SLOT;
         assert_int_equal(class->capacity, room / class->block_size);
         assert_int_equal(class->pages,
                          (class->capacity * class->block_size + TM_PAGE - 1) / TM_PAGE);

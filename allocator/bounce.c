@@ -5,7 +5,7 @@
 
 enum { SECOND_MS = 1000 };
 
-static uint64_t now_ms(void)
+uint64_t tm_bounce_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -22,7 +22,7 @@ static void begin(struct tm_bounce *bounce, uint64_t now, size_t held)
 
 void tm_bounce_gone(struct tm_bounce *bounce, size_t bytes)
 {
-    uint64_t now = now_ms();
+    uint64_t now = tm_bounce_now_ms();
     if (now - bounce->since_ms > SECOND_MS && bounce->bonus == 0)
         begin(bounce, now, 0);
     bounce->gone += bytes;
@@ -33,7 +33,7 @@ void tm_bounce_back_slow(struct tm_bounce *bounce, size_t bytes)
     if (bytes > bounce->gone)
         bytes = bounce->gone;
     bounce->gone -= bytes;
-    if (now_ms() - bounce->since_ms <= SECOND_MS || bounce->bonus != 0)
+    if (tm_bounce_now_ms() - bounce->since_ms <= SECOND_MS || bounce->bonus != 0)
         bounce->bonus += bytes;
 }
 
@@ -43,7 +43,7 @@ void tm_bounce_look_slow(struct tm_bounce *bounce, size_t held)
         bounce->least = held;
     if (held > bounce->most)
         bounce->most = held;
-    uint64_t now = now_ms();
+    uint64_t now = tm_bounce_now_ms();
     if (now - bounce->since_ms <= SECOND_MS)
         return;
     /* What was never taken out of what is held is not needed. (Of a second that ended long ago

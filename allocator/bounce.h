@@ -24,6 +24,9 @@ struct tm_bounce {
     size_t least, most; /* bytes held, the extremes in this second as far as it was looked */
 };
 
+/* The clock of since_ms: coarse, and answered in user space. */
+uint64_t tm_bounce_now_ms(void);
+
 /* Bytes were purged. */
 void tm_bounce_gone(struct tm_bounce *bounce, size_t bytes);
 

@@ -6,7 +6,7 @@
 #include "allocator/os.h"
 
 _Atomic uint64_t tm_bytes_clean_in_pools, tm_bytes_in_pools, tm_bytes_in_spans,
-    tm_bytes_in_mappings, tm_cached_bytes;
+    tm_bytes_in_mappings, tm_cached_bytes, tm_drained_bytes;
 
 /* Arenas with dirty pages, hottest first. */
 static struct tm_link warm;
@@ -40,7 +40,8 @@ size_t tm_cache_bonus(void)
 /* Looks at the bonus, and tells the others. */
 static void look(void)
 {
-    tm_bounce_look(&bounce, atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed));
+    tm_bounce_look(&bounce, atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) +
+                                atomic_load_explicit(&tm_drained_bytes, memory_order_relaxed));
     atomic_store_explicit(&bonus_now, bounce.bonus, memory_order_relaxed);
 }
 
@@ -50,14 +51,14 @@ void tm_cache_taken(unsigned fresh_pages)
     look();
 }
 
-void tm_cache_shared_gone(unsigned pages)
+void tm_cache_pool_pages_gone(unsigned pages)
 {
     tm_lock(&tm_arena_lock);
     tm_bounce_gone(&bounce, pages * TM_PAGE);
     tm_unlock(&tm_arena_lock);
 }
 
-void tm_cache_shared_back(unsigned pages)
+void tm_cache_pool_pages_back(unsigned pages)
 {
     tm_lock(&tm_arena_lock);
     tm_cache_taken(pages);
@@ -150,6 +151,13 @@ static bool purge_to(uint64_t target)
     while (atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) > target &&
            !tm_list_empty(&warm)) {
         struct tm_arena *arena = arena_of_link(warm.previous);
+        /* A whole chunk at once, if it goes anyway. */
+        unsigned unmapped = tm_chunk_unmap_surplus(arena);
+        if (unmapped != 0) {
+            tm_bounce_gone(&bounce, unmapped * TM_PAGE);
+            went = true;
+            continue;
+        }
         uint64_t pages = arena->dirty;
         tm_cache_drop(arena, pages);
         tm_arena_hide(arena);

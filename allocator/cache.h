@@ -36,13 +36,17 @@ extern _Atomic uint64_t tm_bytes_in_pools, tm_bytes_in_spans, tm_bytes_in_mappin
 extern _Atomic uint64_t tm_bytes_clean_in_pools;
 /* Bytes cached; relaxed. */
 extern _Atomic uint64_t tm_cached_bytes;
+/* Bytes of drained pages inside pools, as of the last slow path of each heap; relaxed, changed by
+ * heap.c. */
+extern _Atomic uint64_t tm_drained_bytes;
 
 /* Pages that were not in the cache were taken into use. */
 void tm_cache_taken(unsigned fresh_pages);
-/* Pages of pools that nobody owns were purged; purged pages of such a pool were taken into use.
- * These take the lock. */
-void tm_cache_shared_gone(unsigned pages);
-void tm_cache_shared_back(unsigned pages);
+/* Pages inside pools were purged; purged pages inside pools were taken into use. These take the
+ * lock.
+ */
+void tm_cache_pool_pages_gone(unsigned pages);
+void tm_cache_pool_pages_back(unsigned pages);
 /* Bytes that may be held on top of the budget, for a while, as what was purged came back. While it
  * is not 0 somebody should call tm_arena_settle() now and then. Any thread, no lock. */
 size_t tm_cache_bonus(void);

@@ -217,10 +217,23 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
     return walk.wrong;
 }
 
+static uint64_t touched_in_pools(void)
+{
+    uint64_t all = atomic_load_explicit(&tm_bytes_in_pools, memory_order_relaxed);
+    uint64_t clean = atomic_load_explicit(&tm_bytes_clean_in_pools, memory_order_relaxed);
+    return all > clean ? all - clean : 0;
+}
+
+uint64_t tm_census_in_use(void)
+{
+    return touched_in_pools() + atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed) +
+           atomic_load_explicit(&tm_bytes_in_mappings, memory_order_relaxed);
+}
+
 void tm_census_counters(struct tm_census_counters *out)
 {
     *out = (struct tm_census_counters){
-        .pool_bytes = atomic_load_explicit(&tm_bytes_in_pools, memory_order_relaxed),
+        .pool_bytes = touched_in_pools(),
         .span_bytes = atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed),
         .mapping_bytes = atomic_load_explicit(&tm_bytes_in_mappings, memory_order_relaxed),
         .cached_bytes = atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed),

@@ -24,7 +24,7 @@ enum {
 /* Process-wide counters, kept by the allocator as it works. Bytes unless told. Each is read with
  * a relaxed atomic load; together they may be a few operations apart. */
 struct tm_census_counters {
-    uint64_t pool_bytes;     /* in pools that are taken from an arena */
+    uint64_t pool_bytes;     /* in pools, without pages untouched since they were fresh or purged */
     uint64_t span_bytes;     /* in spans inside chunks (page runs and arena runs) */
     uint64_t mapping_bytes;  /* in spans with a mapping of their own */
     uint64_t cached_bytes;   /* free pages of arenas that may be resident */
@@ -112,6 +112,8 @@ unsigned tm_census_class_count(void);
 struct tm_census_class tm_census_class_at(unsigned size_class);
 
 void tm_census_counters(struct tm_census_counters *out);
+/* pool_bytes + span_bytes + mapping_bytes of it. */
+uint64_t tm_census_in_use(void);
 
 /* For a walk in the live process: try to take the locks of arenas and mappings for at most `tries`
  * polls of about 1 ms. False: it could not be had. Never call it from a signal handler. */

@@ -2,7 +2,7 @@
  *
  * Chunks are unmapped whole only: a hole in the middle would split the mapping, and mappings are
  * scarce (vm.max_map_count). One chunk that became empty is kept, so that a program at the border
- * does not map and unmap for ever; its pages are in the cache's budget like all others.
+ * does not map and unmap for ever, and others as long as the cache may keep their pages.
  *
  * The head of a chunk stays when its arenas are unmapped, a page of it resident: another thread may
  * be looking there for the descriptor of an address that is not the chunk's (the kernel puts other
@@ -309,14 +309,33 @@ bool tm_chunk_take_next(struct tm_arena *arena, unsigned count)
     return true;
 }
 
+static unsigned dirty_pages(const struct tm_chunk *chunk)
+{
+    unsigned pages = 0;
+    for (unsigned i = 1; i < chunk->arenas; i++)
+        pages += (unsigned)__builtin_popcountll(chunk->arena[i].dirty);
+    return pages;
+}
+
 void tm_chunk_give_arena(struct tm_arena *arena)
 {
     struct tm_chunk *chunk = tm_chunk_of(arena);
     arena->kind = TM_ARENA_EMPTY;
     chunk->empty |= UINT64_C(1) << tm_arena_number(arena);
     reindex(chunk);
-    if (chunk->all_empty && all_empty_chunks > 1)
+    /* One that has cached pages stays while these may. */
+    if (chunk->all_empty && all_empty_chunks > 1 && dirty_pages(chunk) == 0)
         unmap_chunk(chunk);
+}
+
+unsigned tm_chunk_unmap_surplus(struct tm_arena *arena)
+{
+    struct tm_chunk *chunk = tm_chunk_of(arena);
+    if (!chunk->all_empty || all_empty_chunks == 1)
+        return 0;
+    unsigned pages = dirty_pages(chunk);
+    unmap_chunk(chunk);
+    return pages;
 }
 
 void tm_chunk_hide_arena(struct tm_arena *arena)

@@ -114,6 +114,9 @@ struct tm_arena *tm_chunk_take_arenas(unsigned count, size_t alignment);
 bool tm_chunk_take_next(struct tm_arena *arena, unsigned count);
 /* Gives back an arena whose pages are all free. May unmap the chunk: touch neither afterwards. */
 void tm_chunk_give_arena(struct tm_arena *arena);
+/* Unmaps the chunk of an arena if all of it is empty and another such chunk is left. Returns how
+ * many cached pages went with it; 0: it stays. */
+unsigned tm_chunk_unmap_surplus(struct tm_arena *arena);
 /* Takes an empty arena out of reach while its pages are purged; tm_chunk_give_arena() brings it
  * back. */
 void tm_chunk_hide_arena(struct tm_arena *arena);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "allocator/arena.h"
+#include "allocator/bounce.h"
 #include "allocator/cache.h"
 #include "allocator/os.h"
 #include "allocator/share.h"
@@ -101,12 +102,33 @@ enum { PAGES_KEPT = 32, QUICK_REFILLS = 64 };
 
 /* Drained pages that a heap may hold: its part of half of what may be held altogether, and what
  * bounces. */
-static uint32_t page_budget(const struct tm_heap *heap)
+static uint32_t page_budget(void)
 {
     uint32_t heaps = atomic_load_explicit(&tm_heaps_in_use, memory_order_relaxed);
     size_t pages = tm_cache_budget() / TM_PAGE / 2 / (heaps == 0 ? 1 : heaps);
-    pages = (pages < PAGES_KEPT ? PAGES_KEPT : pages) + heap->bounce.bonus / TM_PAGE;
+    pages = (pages < PAGES_KEPT ? PAGES_KEPT : pages) + tm_cache_bonus() / TM_PAGE;
     return pages > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)pages;
+}
+
+static void tell_drained(struct tm_heap *heap)
+{
+    int64_t more = (int64_t)heap->drained - heap->drained_told;
+    heap->drained_told = heap->drained;
+    atomic_fetch_add_explicit(&tm_drained_bytes, (uint64_t)(more * (int64_t)TM_PAGE),
+                              memory_order_relaxed);
+}
+
+/* More than the budget is held: whether that still pays is to be seen, now and then. */
+static void look_at_bonus(struct tm_heap *heap)
+{
+    enum { EVERY_MS = 50 };
+    uint64_t now = tm_bounce_now_ms();
+    if (now - heap->looked_ms < EVERY_MS)
+        return;
+    heap->looked_ms = now;
+    tell_drained(heap);
+    tm_arena_settle();
+    heap->drained_limit = page_budget();
 }
 
 static void purge_to(struct tm_heap *heap, uint32_t pages);
@@ -117,15 +139,17 @@ static bool purge_all(struct tm_heap *heap);
 static void settle(struct tm_heap *heap)
 {
     heap->quick_left = QUICK_REFILLS;
-    tm_bounce_look(&heap->bounce, heap->drained * TM_PAGE);
-    if (tm_unlikely(heap->drained > heap->drained_limit || heap->bounce.bonus != 0)) {
-        heap->drained_limit = page_budget(heap);
+    enum { WORTH_TELLING = 256 };
+    if (tm_unlikely(heap->drained - heap->drained_told + WORTH_TELLING > 2 * WORTH_TELLING))
+        tell_drained(heap);
+    if (tm_unlikely(tm_cache_bonus() != 0))
+        look_at_bonus(heap);
+    if (tm_unlikely(heap->drained > heap->drained_limit)) {
+        heap->drained_limit = page_budget();
         /* A quarter below it, so that the next free does not come here again. */
         if (heap->drained > heap->drained_limit && !tm_os_purge_refused())
             purge_to(heap, heap->drained_limit - heap->drained_limit / 4);
     }
-    if (tm_unlikely(tm_cache_bonus() != 0))
-        tm_arena_settle();
     uint32_t now = atomic_load_explicit(&calls, memory_order_relaxed);
     if (tm_likely(now == heap->calls_seen))
         return;
@@ -240,17 +264,6 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
     return list;
 }
 
-/* Purged pages are in use again: this heap purged them, or they went while nobody owned the pool.
- */
-static void note_came_back(struct tm_heap *heap, struct tm_pool *pool)
-{
-    if (heap->bounce.gone != 0)
-        tm_bounce_back(&heap->bounce, pool->came_back * TM_PAGE);
-    else
-        tm_cache_shared_back(pool->came_back);
-    pool->came_back = 0;
-}
-
 static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
     struct tm_pool *pool = heap->current[size_class];
@@ -265,8 +278,10 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
         struct tm_block *list = draw(pool, zero);
         if (list != NULL) {
             heap->drained += tm_pool_drained_pages(pool);
-            if (tm_unlikely(pool->came_back != 0))
-                note_came_back(heap, pool);
+            if (tm_unlikely(pool->came_back != 0)) {
+                tm_cache_pool_pages_back(pool->came_back);
+                pool->came_back = 0;
+            }
             return put_into_bin(heap, size_class, list, *zero);
         }
         /* All handed out. Some of its blocks may be back before its turn comes again. */
@@ -354,6 +369,8 @@ static __attribute__((noinline)) void drained_slow(struct tm_heap *heap, struct 
 {
     bool nested = begin(heap);
     tend(heap, pool);
+    /* The budget falls with what is in use, which only a drained pool tells. */
+    heap->drained_limit = page_budget();
     settle(heap);
     end(heap, nested);
 }
@@ -560,7 +577,7 @@ static void purge_to(struct tm_heap *heap, uint32_t pages)
     for (unsigned size_class = 0; heap->drained > pages && size_class < TM_CLASSES; size_class++)
         went += purge_current(heap, size_class);
     if (went != 0)
-        tm_bounce_gone(&heap->bounce, went * TM_PAGE);
+        tm_cache_pool_pages_gone(went);
 }
 
 /* Purges every free page of the heap's pools and of those that nobody owns. */
@@ -634,6 +651,7 @@ void tm_heap_wind_up(struct tm_heap *heap)
         heap->bin[size_class] = NULL;
     }
     leave_all(heap, abandon);
+    tell_drained(heap);
     end(heap, nested);
 }
 
@@ -658,4 +676,5 @@ void tm_heap_inherit(struct tm_heap *heap)
         heap->bin[size_class] = NULL;
     leave_all(heap, inherit);
     heap->drained = 0;
+    tell_drained(heap);
 }

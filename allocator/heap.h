@@ -5,7 +5,6 @@
 #ifndef TIDEMARK_HEAP_H
 #define TIDEMARK_HEAP_H
 
-#include "allocator/bounce.h"
 #include "allocator/gate.h"
 #include "allocator/pool.h"
 
@@ -19,12 +18,13 @@ struct tm_heap {
                                             the longest partial ones first */
     struct tm_link holed[TM_CLASSES];    /* the same, of which pages are drained */
     uint32_t drained;                    /* sum of tm_pool_drained_pages() of the owned pools */
-    uint32_t drained_limit;  /* drained pages above which it is looked at whether some must go */
-    uint32_t calls_seen;     /* tm_heap_calls when the heap last did what it was called for */
-    uint32_t trim_seen;      /* the same for calls for a trim alone */
-    uint16_t quick_left;     /* refills until one settles */
-    uint16_t purge_next;     /* size class that the next purge begins with */
-    struct tm_bounce bounce; /* of drained pages */
+    uint32_t drained_told;               /* what of it is in tm_drained_bytes */
+    uint32_t drained_limit; /* drained pages above which it is looked at whether some must go */
+    uint64_t looked_ms;     /* when a bonus (cache.h) was last looked at; tm_bounce_now_ms() */
+    uint32_t calls_seen;    /* tm_heap_calls when the heap last did what it was called for */
+    uint32_t trim_seen;     /* the same for calls for a trim alone */
+    uint16_t quick_left;    /* refills until one settles */
+    uint16_t purge_next;    /* size class that the next purge begins with */
     uintptr_t owner;   /* what its pools have for an owner: tm_thread_self(), or for the heap that
                           threads share after their end no thread's; 0: an empty heap */
     uint32_t id;       /* from 1; stays with the struct when another thread gets it;

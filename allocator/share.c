@@ -93,7 +93,7 @@ static void settle(struct tm_pool *pool)
 {
     uint32_t all = count_drained(pool, tm_pool_drained_pages(pool));
     if (pool->drained != 0 && all * TM_PAGE > tm_cache_budget() / 2 + tm_cache_bonus()) {
-        tm_cache_shared_gone(tm_pool_purge(pool));
+        tm_cache_pool_pages_gone(tm_pool_purge(pool));
         count_drained(pool, 0);
     }
 }

@@ -87,13 +87,13 @@ static void store(const struct tm_snapshot_moment *moment)
 static void tick(void)
 {
     uint64_t now = coarse_now();
-    struct tm_snapshot_moment moment = moment_now(now);
     bool due = now >= atomic_load_explicit(&next, memory_order_relaxed);
-    bool high = in_use(&moment) > atomic_load_explicit(&highest_in_use, memory_order_relaxed);
+    bool high = tm_census_in_use() > atomic_load_explicit(&highest_in_use, memory_order_relaxed);
     /* The flag is tried only where there is something to do: most calls are neither due nor a new
      * height. */
     if ((!due && !high) || atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         return;
+    struct tm_snapshot_moment moment = moment_now(now);
     if (now >= atomic_load_explicit(&next, memory_order_relaxed)) {
         store(&moment);
         atomic_store_explicit(&next, now + interval, memory_order_relaxed);

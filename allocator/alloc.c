@@ -7,6 +7,7 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/fast.h"
+#include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/span.h"
 #include "allocator/thread.h"
@@ -22,7 +23,8 @@ static void *no_memory(void)
 static bool trim(void)
 {
     bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
-    return tm_arena_trim() || pools;
+    bool mappings = tm_large_trim();
+    return tm_arena_trim() || pools || mappings;
 }
 
 static void *take_span(size_t size, size_t alignment, bool zero)

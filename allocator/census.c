@@ -6,6 +6,7 @@
 
 #include "allocator/arena.h"
 #include "allocator/cache.h"
+#include "allocator/kept.h"
 #include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/thread.h"
@@ -174,6 +175,11 @@ static void report_mapping(uintptr_t base, uint64_t bytes, void *context)
     report_span(context, base, bytes, TM_CENSUS_SPAN_MAPPING);
 }
 
+static void report_kept(uintptr_t base, uint64_t bytes, void *context)
+{
+    report_span(context, base, bytes, TM_CENSUS_SPAN_CACHED);
+}
+
 /* A chunk's address is one that the validity table knows. */
 static bool plausible_chunk(const struct tm_chunk *chunk)
 {
@@ -205,6 +211,7 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
         report_meta(&walk, (uintptr_t)head, TM_ARENA, "chunk heads");
     }
     tm_large_each(report_mapping, &walk);
+    tm_kept_each(report_kept, &walk);
     limit = TM_HEAPS_MAX;
     for (const struct tm_heap_stretch *stretch = tm_heap_stretches; stretch != NULL && limit-- > 0;
          stretch = stretch->next)
@@ -236,7 +243,8 @@ void tm_census_counters(struct tm_census_counters *out)
         .pool_bytes = touched_in_pools(),
         .span_bytes = atomic_load_explicit(&tm_bytes_in_spans, memory_order_relaxed),
         .mapping_bytes = atomic_load_explicit(&tm_bytes_in_mappings, memory_order_relaxed),
-        .cached_bytes = atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed),
+        .cached_bytes = atomic_load_explicit(&tm_cached_bytes, memory_order_relaxed) +
+                        atomic_load_explicit(&tm_kept_bytes, memory_order_relaxed),
         .mapped_bytes = atomic_load_explicit(&tm_chunk_mapped_bytes, memory_order_relaxed),
         .metadata_bytes = atomic_load_explicit(&tm_heap_metadata_bytes, memory_order_relaxed),
         .purged_bytes = atomic_load_explicit(&tm_os_counters.purged_bytes, memory_order_relaxed),

@@ -24,11 +24,12 @@ enum {
 /* Process-wide counters, kept by the allocator as it works. Bytes unless told. Each is read with
  * a relaxed atomic load; together they may be a few operations apart. */
 struct tm_census_counters {
-    uint64_t pool_bytes;     /* in pools, without pages untouched since they were fresh or purged */
-    uint64_t span_bytes;     /* in spans inside chunks (page runs and arena runs) */
-    uint64_t mapping_bytes;  /* in spans with a mapping of their own */
-    uint64_t cached_bytes;   /* free pages of arenas that may be resident */
-    uint64_t mapped_bytes;   /* address space of chunks */
+    uint64_t pool_bytes;    /* in pools, without pages untouched since they were fresh or purged */
+    uint64_t span_bytes;    /* in spans inside chunks (page runs and arena runs) */
+    uint64_t mapping_bytes; /* in spans with a mapping of their own */
+    uint64_t cached_bytes; /* free pages of arenas that may be resident, and freed mappings that are
+                              kept */
+    uint64_t mapped_bytes; /* address space of chunks */
     uint64_t metadata_bytes; /* address space of metadata: chunk heads, heaps, tables */
     uint64_t purged_bytes;   /* given back by madvise since start, cumulative */
     uint64_t unmapped_bytes; /* given back by munmap since start, cumulative */
@@ -61,7 +62,7 @@ struct tm_census_arena {
 struct tm_census_pool {
     uintptr_t base;      /* address of the first block */
     uint32_t size_class; /* index for tm_census_class_at() */
-    uint32_t pages;      /* 4 to 16 */
+    uint32_t pages;      /* up to 16 */
     uint32_t capacity;   /* blocks */
     uint32_t live;       /* blocks handed out and not freed */
     uint32_t binned;     /* free blocks that wait in the owner's bin */
@@ -78,6 +79,7 @@ enum tm_census_span_kind {
     TM_CENSUS_SPAN_PAGES = 0,   /* a page run inside one arena */
     TM_CENSUS_SPAN_ARENAS = 1,  /* a run of whole arenas */
     TM_CENSUS_SPAN_MAPPING = 2, /* a mapping of its own */
+    TM_CENSUS_SPAN_CACHED = 3,  /* a mapping that was freed and is kept: no live block */
 };
 
 struct tm_census_span {

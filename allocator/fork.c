@@ -4,6 +4,7 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/gate.h"
+#include "allocator/kept.h"
 #include "allocator/large.h"
 #include "allocator/share.h"
 #include "allocator/thread.h"
@@ -15,7 +16,8 @@ void tm_start(void)
 }
 
 /* First the gate, as those who wait for a lock are on a slow path and have to get it. Then the
- * locks, in this order: threads without a heap, register, shared lists by class, mappings, arenas.
+ * locks, in this order: threads without a heap, register, shared lists by class, mappings, kept
+ * mappings, arenas.
  */
 void tm_fork_prepare(void)
 {
@@ -24,6 +26,7 @@ void tm_fork_prepare(void)
     tm_thread_lock_all();
     tm_share_lock_all();
     tm_lock(&tm_large_lock);
+    tm_lock(&tm_kept_lock);
     tm_lock(&tm_arena_lock);
     tm_lock_all_taken();
 }
@@ -32,6 +35,7 @@ void tm_fork_parent(void)
 {
     tm_lock_all_over();
     tm_unlock(&tm_arena_lock);
+    tm_unlock(&tm_kept_lock);
     tm_unlock(&tm_large_lock);
     tm_share_unlock_all();
     tm_thread_unlock_all();
@@ -42,6 +46,7 @@ void tm_fork_child(void)
 {
     tm_lock_all_over();
     tm_lock_reset(&tm_arena_lock);
+    tm_lock_reset(&tm_kept_lock);
     tm_lock_reset(&tm_large_lock);
     tm_share_reset_locks();
     tm_thread_reset_locks();

@@ -14,6 +14,8 @@
 #include "allocator/arena.h"
 #include "allocator/bounce.h"
 #include "allocator/cache.h"
+#include "allocator/kept.h"
+#include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/share.h"
 
@@ -128,6 +130,7 @@ static void look_at_bonus(struct tm_heap *heap)
     heap->looked_ms = now;
     tell_drained(heap);
     tm_arena_settle();
+    tm_large_settle();
     heap->drained_limit = page_budget();
 }
 
@@ -142,7 +145,8 @@ static void settle(struct tm_heap *heap)
     enum { WORTH_TELLING = 256 };
     if (tm_unlikely(heap->drained - heap->drained_told + WORTH_TELLING > 2 * WORTH_TELLING))
         tell_drained(heap);
-    if (tm_unlikely(tm_cache_bonus() != 0))
+    if (tm_unlikely(tm_cache_bonus() != 0 ||
+                    atomic_load_explicit(&tm_kept_bytes, memory_order_relaxed) != 0))
         look_at_bonus(heap);
     if (tm_unlikely(heap->drained > heap->drained_limit)) {
         heap->drained_limit = page_budget();

@@ -7,6 +7,7 @@
 
 #include "allocator/cache.h"
 #include "allocator/hooks.h"
+#include "allocator/kept.h"
 #include "allocator/os.h"
 
 struct tm_lock tm_large_lock;
@@ -90,12 +91,51 @@ static void count(int64_t bytes)
         tick();
 }
 
-void *tm_large_take(size_t bytes, size_t alignment)
+/* A mapping that was kept, brought to the size; NULL: there is none, or the kernel does not resize
+ * it.
+ */
+static void *take_kept(size_t bytes)
+{
+    size_t have;
+    void *address = tm_kept_take(bytes, &have);
+    if (address == NULL || have == bytes)
+        return address;
+    /* The pages that it has are what it is kept for: growing brings in no more than the others. */
+    void *fitting = tm_os_remap(address, have, bytes);
+    if (fitting == NULL)
+        tm_os_unmap(address, have);
+    return fitting;
+}
+
+static bool give_kept_back(bool all)
+{
+    bool any = false;
+    size_t bytes;
+    for (void *address; (address = tm_kept_expired(all, &bytes)) != NULL; any = true)
+        tm_os_unmap(address, bytes);
+    return any;
+}
+
+bool tm_large_trim(void)
+{
+    return give_kept_back(true);
+}
+
+void tm_large_settle(void)
+{
+    give_kept_back(false);
+}
+
+void *tm_large_take(size_t bytes, size_t alignment, bool zero)
 {
     if (bytes > PTRDIFF_MAX - TM_PAGE)
         return NULL;
     bytes = tm_round_up(bytes, TM_PAGE);
-    void *address = tm_os_map_aligned(bytes, alignment);
+    void *address = zero || alignment > TM_PAGE ? NULL : take_kept(bytes);
+    if (address == NULL)
+        address = tm_os_map_aligned(bytes, alignment);
+    if (address == NULL && tm_large_trim())
+        address = tm_os_map_aligned(bytes, alignment);
     if (address == NULL)
         return NULL;
     tm_lock(&tm_large_lock);
@@ -142,7 +182,8 @@ bool tm_large_give(void *address)
         return false;
     /* If the kernel refuses to unmap (the mapping limit), the pages are purged and the addresses
      * lost. */
-    tm_os_unmap(address, bytes);
+    if (!tm_kept_put(address, bytes))
+        tm_os_unmap(address, bytes);
     count(-(int64_t)bytes);
     return true;
 }

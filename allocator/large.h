@@ -11,9 +11,9 @@
 
 #include "allocator/lock.h"
 
-/* A mapping of at least `bytes` (<= PTRDIFF_MAX) at a multiple of `alignment`; zero. NULL: no
- * memory. */
-void *tm_large_take(size_t bytes, size_t alignment);
+/* A mapping of at least `bytes` (<= PTRDIFF_MAX) at a multiple of `alignment`; zero: its contents
+ * must be. NULL: no memory. */
+void *tm_large_take(size_t bytes, size_t alignment, bool zero);
 /* Usable bytes of the mapping that starts at `address`; 0: none does. */
 size_t tm_large_bytes(const void *address);
 /* False: none starts there. */
@@ -21,6 +21,11 @@ bool tm_large_give(void *address);
 /* Grows or shrinks; may move. NULL: the kernel refuses and the old one stands. New bytes are zero.
  */
 void *tm_large_resize(void *address, size_t bytes);
+
+/* Unmaps freed mappings that may no longer be kept (kept.h). */
+void tm_large_settle(void);
+/* Unmaps all of them. True if there were any. */
+bool tm_large_trim(void);
 
 /* For the census: calls `visit` for each entry of the table as it is, without the lock. */
 void tm_large_each(void (*visit)(uintptr_t base, uint64_t bytes, void *context), void *context);

@@ -49,7 +49,7 @@ void *tm_span_take(size_t size, size_t alignment, bool zero)
         base = take_arenas(pages, alignment, zero);
     /* A mapping is exact: it may still fit where no chunk does. */
     if (base == NULL)
-        base = tm_large_take(size, alignment);
+        base = tm_large_take(size, alignment, zero);
     return base;
 }
 

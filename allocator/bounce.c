@@ -30,11 +30,13 @@ void tm_bounce_gone(struct tm_bounce *bounce, size_t bytes)
 
 void tm_bounce_back_slow(struct tm_bounce *bounce, size_t bytes)
 {
+    /* What went long ago does not come back now: it is wanted anew. */
+    if (tm_bounce_now_ms() - bounce->since_ms > 2 * SECOND_MS)
+        bounce->gone = 0;
     if (bytes > bounce->gone)
         bytes = bounce->gone;
     bounce->gone -= bytes;
-    if (tm_bounce_now_ms() - bounce->since_ms <= SECOND_MS || bounce->bonus != 0)
-        bounce->bonus += bytes;
+    bounce->bonus += bytes;
 }
 
 void tm_bounce_look_slow(struct tm_bounce *bounce, size_t held)

@@ -263,7 +263,8 @@ static void sum_pool(const struct tm_census_pool *pool, void *context)
 static void sum_span(const struct tm_census_span *span, void *context)
 {
     struct sums *sums = context;
-    sums->spans += span->bytes;
+    if (span->kind != TM_CENSUS_SPAN_CACHED)
+        sums->spans += span->bytes;
 }
 
 static struct sums census(void)

@@ -185,6 +185,7 @@ static void spans_grow_in_place(void **state)
 /* Pages that were purged and taken again within a second earn a larger budget: let that be over. */
 static void let_the_budget_settle(void)
 {
+    tm_trim();
     usleep(2200 * 1000);
 }
 

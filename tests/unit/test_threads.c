@@ -53,8 +53,8 @@ static struct tm_census_counters counters(void)
 static uint64_t fill(void)
 {
     /* A bonus for pages that bounced, earned by the test before, is over by then. */
-    usleep(2200 * 1000);
     tm_trim();
+    usleep(2200 * 1000);
     uint64_t before = counters().pool_bytes;
     for (size_t i = 0; i < COUNT; i++) {
         blocks[i] = tm_malloc(SIZE);

@@ -120,11 +120,12 @@ struct tm_snapshot_arena {
 struct tm_snapshot_pool {
     uint64_t base;       /* address */
     uint16_t size_class; /* index in CLASSES */
-    uint16_t pages;      /* of mask_page_bytes: 4 to 16 */
+    uint16_t pages;      /* of mask_page_bytes: up to 16 */
     uint16_t live;       /* live blocks */
     uint16_t binned;     /* free blocks in the owner's bin */
     uint16_t remote;     /* free blocks handed back by other threads, not yet collected */
-    uint16_t uncarved;   /* bit i: no block that starts in page i is in use or on a list */
+    uint16_t uncarved;   /* bit i: no block that starts in page i was handed out since the page was
+                            last fresh or purged */
     uint32_t heap;       /* owner's id; 0: ownerless */
     uint32_t first_page; /* index in PAGES of page 0; TM_NO_PAGES: all blocks live, or all free */
     uint32_t reserved;   /* 0 */
@@ -153,8 +154,8 @@ struct tm_snapshot_metadata {
 
 struct tm_snapshot_moment {
     uint64_t since_start_ns;                        /* when */
-    uint64_t pool_bytes, span_bytes, mapping_bytes; /* in use: pools taken, spans, mappings */
-    uint64_t cached_bytes;                          /* free pages of arenas that may be resident */
+    uint64_t pool_bytes, span_bytes, mapping_bytes; /* in use: as the counters of these names */
+    uint64_t cached_bytes;                          /* as the counter of this name */
     uint64_t purged_bytes; /* given back by purging or unmapping, cumulative since start */
 };
 

@@ -13,7 +13,7 @@ static const unsigned LOCK_TRIES = 200; /* about 0.2 s */
 struct sums {
     uint64_t live_bytes;
     uint64_t live_blocks;
-    uint64_t resident_bytes; /* of arenas */
+    uint64_t resident_bytes; /* of arenas and of freed mappings that are kept */
     uint64_t used_bytes;     /* of them in live blocks, where resident */
 };
 
@@ -37,6 +37,10 @@ static void add_pool(const struct tm_census_pool *pool, void *context)
 static void add_span(const struct tm_census_span *span, void *context)
 {
     struct sums *sums = context;
+    if (span->kind == TM_CENSUS_SPAN_CACHED) {
+        sums->resident_bytes += tm_residency_bytes(span->base, span->bytes);
+        return;
+    }
     sums->live_blocks++;
     sums->live_bytes += span->bytes;
     if (span->kind != TM_CENSUS_SPAN_MAPPING)

@@ -319,6 +319,8 @@ bool tm_heap_analyse(const struct tm_snapshot_file *snapshot, struct tm_heap *he
         heap->pinned_bytes += heap->classes[i].pinned_bytes;
         heap->cached_pool_bytes += heap->classes[i].cached_bytes;
     }
+    heap->cached_bytes = heap->cached_pool_bytes + heap->cached_arena_bytes +
+                         heap->spans[TM_CENSUS_SPAN_CACHED].resident_bytes;
     return true;
 }
 

@@ -12,7 +12,7 @@
 enum {
     TM_FULLNESS_STEPS = 11, /* 0: no live byte; i: up to i * 10 % of the resident bytes are live */
     TM_UNITS = 4,           /* granularities of the what-if */
-    TM_SPAN_KINDS = 3,      /* as enum tm_census_span_kind */
+    TM_SPAN_KINDS = 4,      /* as enum tm_census_span_kind */
 };
 
 /* Pools of one size class. */
@@ -46,6 +46,7 @@ struct tm_unit_return {
     uint64_t return_bytes;
 };
 
+/* Spans of one kind. Those of the kind TM_CENSUS_SPAN_CACHED are held, the others are live. */
 struct tm_span_use {
     uint64_t count;
     uint64_t bytes; /* usable, resident or not */
@@ -76,6 +77,7 @@ struct tm_heap {
     uint64_t pinned_bytes;        /* free, on pool pages with a live block */
     uint64_t cached_pool_bytes;   /* pool pages without a live block */
     uint64_t cached_arena_bytes;  /* free pages of arenas */
+    uint64_t cached_bytes;        /* both, and the mappings that were freed and are kept */
     uint64_t floor_bytes;         /* pool pages with a live block: the page floor */
     uint64_t pool_bytes;          /* all resident pool pages */
     uint64_t contradictions;      /* figures of the file that cannot all be true */

@@ -69,7 +69,6 @@ static void say_pinned(struct tm_report *report)
 {
     const struct tm_heap *heap = &report->heap;
     const struct tm_class_use *class = most_pinned(report);
-    uint64_t cached = heap->cached_pool_bytes + heap->cached_arena_bytes;
     SAY(why,
         "Sparse survivors pin %s: %s of the resident pool pages hold a live block, and live blocks "
         "fill only %s of those pages.",
@@ -85,14 +84,13 @@ static void say_pinned(struct tm_report *report)
         "when "
         "the survivors are freed, or when the program keeps long-lived objects apart from "
         "short-lived ones.",
-        report->snapshot->process.pid, tm_words_bytes(cached).text,
+        report->snapshot->process.pid, tm_words_bytes(heap->cached_bytes).text,
         tm_words_bytes(heap->pinned_bytes).text);
 }
 
 static void say_cached(struct tm_report *report)
 {
-    const struct tm_heap *heap = &report->heap;
-    uint64_t cached = heap->cached_pool_bytes + heap->cached_arena_bytes;
+    uint64_t cached = report->heap.cached_bytes;
     SAY(why, "%s of it is free pages without any live block, kept for reuse.",
         tm_words_bytes(cached).text);
     SAY(remedy, "Trimming (`tidemark trim %d`) would give back up to %s.",
@@ -149,7 +147,7 @@ static void say_python(struct tm_report *report)
 void tm_verdict_make(struct tm_report *report)
 {
     uint64_t rss = report->ledger.rss_bytes;
-    uint64_t cached = report->heap.cached_pool_bytes + report->heap.cached_arena_bytes;
+    uint64_t cached = report->heap.cached_bytes;
     memset(&report->verdict, 0, sizeof report->verdict);
     say_summary(report);
     say_python(report);

@@ -73,6 +73,9 @@ void tm_ledger_make(const struct tm_snapshot_file *snapshot, const struct tm_hea
     add_row(ledger, TM_LEDGER_HELD, "cached in arenas",
             "pages in no pool or span, kept for reuse; can go back",
             (int64_t)heap->cached_arena_bytes);
+    add_row(ledger, TM_LEDGER_HELD, "cached mappings",
+            "freed very large blocks, kept for reuse; can go back",
+            (int64_t)spans[TM_CENSUS_SPAN_CACHED].resident_bytes);
     add_metadata(ledger, heap);
     for (int i = 0; i < TM_MAP_KINDS; i++)
         add_row(ledger, TM_LEDGER_PROGRAM, map_rows[i].name, map_rows[i].meaning,

@@ -116,7 +116,7 @@ static void write_verdict(struct json *json, const struct tm_report *report)
     number(json, "live_bytes", tm_report_live(report));
     number(json, "held_bytes", tm_report_held(report));
     number(json, "pinned_bytes", report->heap.pinned_bytes);
-    number(json, "cached_bytes", report->heap.cached_pool_bytes + report->heap.cached_arena_bytes);
+    number(json, "cached_bytes", report->heap.cached_bytes);
     shut(json, '}');
 }
 
@@ -164,7 +164,8 @@ static void write_classes(struct json *json, const struct tm_report *report)
 
 static void write_heap(struct json *json, const struct tm_report *report)
 {
-    static const char *const kinds[TM_SPAN_KINDS] = {"pages", "arenas", "mapping"};
+    static const char *const kinds[TM_SPAN_KINDS] = {"pages", "arenas", "mapping",
+                                                     "cached mapping"};
     const struct tm_heap *heap = &report->heap;
     start(json, "arenas", '[');
     for (int i = 0; i < TM_FULLNESS_STEPS; i++) {

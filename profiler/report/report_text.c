@@ -171,7 +171,7 @@ static void print_timeline(FILE *out, const struct tm_report *report,
 {
     const struct tm_snapshot_file *snapshot = report->snapshot;
     tm_text_heading(out, options,
-                    "Timeline: address space taken, by the allocator's own counters (not RSS)");
+                    "Timeline: memory taken, by the allocator's own counters (not RSS)");
     if (snapshot->moment_count == 0) {
         fputs("  The snapshot has no timeline.\n", out);
         return;

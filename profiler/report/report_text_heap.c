@@ -145,6 +145,10 @@ static void print_units(FILE *out, const struct tm_report *report,
                 tm_words_bytes(back).text, tm_words_bytes(resident).text,
                 tm_words_percent(back, resident).text);
     }
+    uint64_t mappings = heap->spans[TM_CENSUS_SPAN_CACHED].resident_bytes;
+    if (mappings > 0)
+        fprintf(out, "  Cached mappings, %s, go back whole and are not counted here.\n",
+                tm_words_bytes(mappings).text);
     fprintf(out,
             "  Page floor: %s, the pages with a live block. No allocator that moves nothing gets "
             "below.\n",
@@ -155,8 +159,10 @@ static void print_spans(FILE *out, const struct tm_report *report,
                         const struct tm_text_options *options)
 {
     static const char *const names[TM_SPAN_KINDS] = {"pages in an arena", "whole arenas",
-                                                     "own mapping"};
-    tm_text_heading(out, options, "Spans: blocks too large for a pool, all live");
+                                                     "own mapping", "cached mapping"};
+    tm_text_heading(out, options,
+                    "Spans: live blocks too large for a pool, and freed ones that are kept for "
+                    "reuse (cached)");
     fprintf(out, "  %-18s %10s %12s %12s %12s\n", "", "count", "size", "resident", "largest");
     for (int i = 0; i < TM_SPAN_KINDS; i++) {
         const struct tm_span_use *use = &report->heap.spans[i];

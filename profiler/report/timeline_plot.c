@@ -134,6 +134,6 @@ void tm_timeline_plot(FILE *out, const struct tm_snapshot_moment *moments, size_
     }
     print_axis(out, &plot, utf8);
     fprintf(out,
-            "%*s%s taken: pools with their free blocks, spans, mappings   %s cached: free pages\n",
+            "%*s%s taken: pools with their free blocks, spans, mappings   %s cached: free memory\n",
             LABEL, "", utf8 ? "█" : "#", utf8 ? "░" : ".");
 }

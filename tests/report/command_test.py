@@ -75,6 +75,23 @@ class Command(unittest.TestCase):
         self.assertEqual(told["process"]["command"], ["/usr/bin/service", "--port", "8080"])
         self.assertEqual(told["timeline"]["peak_bytes"], 8 << 20)
 
+    def test_json_of_a_cached_mapping(self):
+        told = json.loads(report("--json", self.make("hand-made")).stdout)
+        spans = {span.pop("kind"): span for span in told["spans"]}
+        self.assertEqual(list(spans), ["pages", "arenas", "mapping", "cached mapping"])
+        self.assertEqual(spans["mapping"]["count"], 1)
+        self.assertEqual(
+            spans["cached mapping"],
+            {"count": 1, "bytes": 16 << 20, "resident_bytes": 49152, "largest_bytes": 16 << 20},
+        )
+        rows = {row["name"]: row for row in told["ledger"]}
+        self.assertEqual((rows["cached mappings"]["bytes"], rows["cached mappings"]["group"]), (49152, "held"))
+        verdict = told["verdict"]
+        self.assertEqual(verdict["live_bytes"], 1134208)
+        self.assertEqual(verdict["held_bytes"], 8576 + 61440)
+        self.assertEqual(verdict["pinned_bytes"], 8576)
+        self.assertEqual(verdict["cached_bytes"], 61440)
+
     def test_readme_reader(self):
         """The example in the format's description runs and agrees with the command."""
         with open(README, encoding="utf-8") as file:
@@ -88,7 +105,7 @@ class Command(unittest.TestCase):
             done = subprocess.run([sys.executable, script, path], capture_output=True, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             rows = {row["name"]: row["bytes"] for row in json.loads(report("--json", path).stdout)["ledger"]}
-            for name in "live in pools", "pinned", "cached in pools", "cached in arenas":
+            for name in "live in pools", "pinned", "cached in pools", "cached in arenas", "cached mappings":
                 self.assertIn(f"{name}: {rows[name]}\n", done.stdout.decode())
 
     def test_bad_files(self):

@@ -108,7 +108,8 @@ static void add_counters_and_timeline(struct fixture *fixture)
  * figures: 16 pages resident, live 64512, pinned 1024 free: pages 20 and 21 resident: cached in
  * arenas 8192 Arena B at 0x10040000, page runs: pages 0-5 a span with 20480 bytes resident, 6-63
  * free, none resident. Arena C at 0x10080000, metadata: 8192 bytes resident. A mapping of its own
- * at 0x20001000: 1 MiB, all resident. Metadata "tables" at 0x30000000: 64 KiB, 4096 resident.
+ * at 0x20001000: 1 MiB, all resident. One that was freed and is kept at 0x28000000: 16 MiB, 49152
+ * resident. Metadata "tables" at 0x30000000: 64 KiB, 4096 resident.
  */
 static void add_hand_made_heap(struct fixture *fixture)
 {
@@ -128,6 +129,7 @@ static void add_hand_made_heap(struct fixture *fixture)
     static const struct tm_snapshot_span spans[] = {
         {0x10040000, 6 * PAGE, 5 * PAGE, TM_CENSUS_SPAN_PAGES, 0},
         {0x20001000, 1 << 20, 1 << 20, TM_CENSUS_SPAN_MAPPING, 0},
+        {0x28000000, 16 << 20, 12 * PAGE, TM_CENSUS_SPAN_CACHED, 0},
     };
     static const struct tm_snapshot_metadata metadata[] = {{0x10080000, ARENA, 8192, "chunk heads"},
                                                            {0x30000000, 65536, 4096, "tables"}};
@@ -147,8 +149,8 @@ enum { ARENAS_RSS = (21 + 5 + 2) * PAGE };
  *   program: r--p 8192 code, r-xp 40960 code, rw-p 8192 of which 4096 written: data 4096, code 4096
  *   .bss behind it: 4096 data. [heap]: 12288. Arenas, merged by the kernel with 128 KiB of someone
  *   else's above: 65536 anonymous. JIT: 16384. Guard and stack of a thread: 20480. [stack]: 12288.
- *   The mapping with its 4 KiB before it: 4096 more than the span: anonymous. Tables: nothing.
- *   A file: 32768. Shared memory: 131072. vdso: 4096.
+ *   The mapping with its 4 KiB before it: 4096 more than the span: anonymous. The one that is kept,
+ * and tables: nothing. A file: 32768. Shared memory: 131072. vdso: 4096.
  */
 static const struct {
     uint64_t start, bytes, rss, anonymous;
@@ -165,6 +167,7 @@ static const struct {
     {0x19000000, 0x1000, 0, 0, 0, ""},
     {0x19001000, 0x800000, 20480, 20480, 3, ""},
     {0x20000000, 0x101000, 0x101000, 0, 3, ""},
+    {0x28000000, 0x1000000, 12 * PAGE, 12 * PAGE, 3, ""},
     {0x30000000, 0x10000, 4096, 4096, 3, ""},
     {0x7f0000000000, 0x8000, 32768, 0, 1, "/usr/lib/locale/locale-archive"},
     {0x7f0000100000, 0x40000, 131072, 0, 11, "/dev/shm/ring"},

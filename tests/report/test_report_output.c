@@ -81,6 +81,10 @@ static void test_content(void **state)
     assert_non_null(strstr(text, "Process 4242: /usr/bin/service --port 8080\n"));
     assert_non_null(strstr(text, "pinned                                8,576"));
     assert_non_null(strstr(text, "RSS                               1,500,000    100 %  VmRSS"));
+    assert_non_null(strstr(text, "cached mappings                      49,152"));
+    assert_non_null(strstr(text, "\n  Cached mappings, 48.0 KiB, go back whole"));
+    assert_non_null(strstr(text, "\n  own mapping                 1      1.0 MiB      1.0 MiB"));
+    assert_non_null(strstr(text, "\n  cached mapping              1     16.0 MiB     48.0 KiB"));
     assert_non_null(strstr(text, "v peak 8.0 MiB at 4.0 s"));
     assert_non_null(strstr(text, "Page floor: 72.0 KiB"));
     assert_null(strchr(text, '\033'));
@@ -91,9 +95,10 @@ static void test_content(void **state)
     free(text);
 }
 
-/* The verdict on a heap of one arena full of pools of which each page has `live` bytes in blocks.
+/* The verdict on a heap of one arena full of pools of which each page has `live` bytes in blocks,
+ * and of a freed mapping of which `kept` bytes are resident.
  */
-static char *verdict_of(uint16_t live, uint64_t rss)
+static char *verdict_of(uint16_t live, uint64_t kept, uint64_t rss)
 {
     static const struct tm_snapshot_class classes[] = {{64, 65536, 1024, 0}};
     struct tm_snapshot_arena arena = {.base = 0x10000000, .resident_mask = ~UINT64_C(0), .kind = 1};
@@ -107,7 +112,8 @@ static char *verdict_of(uint16_t live, uint64_t rss)
     for (int i = 0; i < 64; i++)
         pages[i] = (struct tm_snapshot_page){(uint16_t)(live / 64), live};
     struct tm_snapshot_map map = {.start = 0x50000000, .end = 0x50000000 + rss, .permissions = 3};
-    map.rss_bytes = rss > 262144 ? rss - 262144 : 0;
+    map.rss_bytes = rss > 262144 + kept ? rss - 262144 - kept : 0;
+    struct tm_snapshot_span span = {0x40000000, 16 << 20, kept, TM_CENSUS_SPAN_CACHED, 0};
     struct tm_snapshot_process process = fixture_process();
     process.rss_bytes = rss;
     struct fixture fixture;
@@ -117,6 +123,7 @@ static char *verdict_of(uint16_t live, uint64_t rss)
     fixture_section(&fixture, TM_TAG_ARENAS, sizeof arena, &arena, sizeof arena);
     FIXTURE_ARRAY(&fixture, TM_TAG_POOLS, pools);
     FIXTURE_ARRAY(&fixture, TM_TAG_PAGES, pages);
+    fixture_section(&fixture, TM_TAG_SPANS, sizeof span, &span, sizeof span);
     fixture_section(&fixture, TM_TAG_MAPS, sizeof map, &map, sizeof map);
     fixture_end(&fixture);
     return text_of(&fixture, (struct tm_text_options){.top = 10});
@@ -127,16 +134,20 @@ static void test_verdicts(void **state)
     (void)state;
     static const struct {
         uint16_t live;
+        uint64_t kept;
         uint64_t rss;
         const char *words;
     } cases[] = {
-        {64, 300000, "Sparse survivors pin 252.0 KiB: 100 % of the resident pool pages"},
-        {0, 300000, "256.0 KiB of it is free pages without any live block"},
-        {4096, 300000, "The heap is in use: 100 %"},
-        {4096, 10 << 20, "Most of RSS is not the heap's; the largest part is other anonymous"},
+        {64, 0, 300000, "Sparse survivors pin 252.0 KiB: 100 % of the resident pool pages"},
+        {0, 0, 300000, "256.0 KiB of it is free pages without any live block"},
+        {4096, 0, 300000, "The heap is in use: 100 %"},
+        {4096, 0, 10 << 20, "Most of RSS is not the heap's; the largest part is other anonymous"},
+        {4096, 1 << 20, 2 << 20, "1.0 MiB of it is free pages without any live block"},
+        {4096, 1 << 20, 2 << 20, "Trimming (`tidemark trim 4242`) would give back up to 1.0 MiB"},
+        {64, 65536, 500000, "Trimming (`tidemark trim 4242`) would give back at most 64.0 KiB"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *text = verdict_of(cases[i].live, cases[i].rss);
+        char *text = verdict_of(cases[i].live, cases[i].kept, cases[i].rss);
         if (!strstr(text, cases[i].words))
             fail_msg("'%s' is not in: %.600s", cases[i].words, text);
         free(text);

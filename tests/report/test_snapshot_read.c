@@ -43,10 +43,12 @@ static void test_takes_whole_file(void **state)
     fixture_hand_made(&fixture);
     assert_true(parse(&fixture));
     assert_int_equal(file.process.pid, 4242);
-    assert_int_equal(file.map_count, 15);
+    assert_int_equal(file.map_count, 16);
     assert_int_equal(file.pool_count, 2);
     assert_int_equal(file.page_count, 4);
     assert_int_equal(file.pages[1].live_bytes, 384);
+    assert_int_equal(file.span_count, 3);
+    assert_int_equal(file.spans[2].kind, TM_CENSUS_SPAN_CACHED);
     assert_string_equal(tm_snapshot_string(&file, file.maps[0].path), "/usr/bin/service");
     assert_int_equal(file.arenas[0].base, 0x10000000); /* sorted */
     assert_int_equal(file.arenas[2].base, 0x10080000);

@@ -124,22 +124,23 @@ static void complain(const void *ptr)
 
 void tm_free_slow(void *ptr)
 {
-    if (ptr == NULL)
-        return;
     if (tm_in_chunk(ptr)) {
-        struct tm_pool *pool = tm_pool_of(ptr);
-        if (pool != NULL) {
+        struct tm_pool *pool = tm_pool_slot(ptr);
+        if (tm_likely(pool->taken)) {
+            if (tm_heap_keep_warm(tm_heap, pool->size_class, ptr))
+                return;
             uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
-            if (owner == (tm_thread_self() | TM_OWNER_CALLED)) {
-                tm_heap_called(pool);
-                tm_heap_free_own(pool, ptr);
-            } else {
+            if ((owner & ~(TM_OWNER_CALLED | TM_OWNER_WARM)) != tm_thread_self()) {
                 tm_thread_free(pool, ptr);
+                return;
             }
+            if ((owner & TM_OWNER_CALLED) != 0)
+                tm_heap_called(pool);
+            tm_heap_free_own(pool, ptr);
             return;
         }
     }
-    if (!tm_span_give(ptr))
+    if (ptr != NULL && !tm_span_give(ptr))
         complain(ptr);
 }
 

@@ -18,7 +18,7 @@ static_assert((int)TM_CENSUS_ARENA_POOLS == (int)TM_ARENA_POOLS, "kinds are the 
 static_assert((int)TM_CENSUS_ARENA_SPANS == (int)TM_ARENA_RUNS, "kinds are the same");
 static_assert((int)TM_CENSUS_ARENA_SPAN == (int)TM_ARENA_SPAN, "kinds are the same");
 
-enum { BLOCK_WORDS = TM_SLOT / 16 / 64 };
+enum { BLOCK_WORDS = TM_SLOT / 16 / 64, WARM_LIMIT = 1024 };
 
 struct walk {
     const struct tm_census_visitor *visitor;
@@ -65,13 +65,37 @@ static uint32_t mark_list(struct walk *walk, const struct tm_class *class, char 
 
 static const struct tm_heap *heap_that_owns(const struct tm_pool *pool)
 {
-    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed) & ~TM_OWNER_CALLED;
+    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed) &
+                      ~(TM_OWNER_CALLED | TM_OWNER_WARM);
     const struct tm_heap *heap =
         owner == 0 ? NULL : atomic_load_explicit(&tm_heaps, memory_order_acquire);
     for (unsigned limit = TM_HEAPS_MAX; heap != NULL && heap->owner != owner; heap = heap->next)
         if (limit-- == 0)
             return NULL;
     return heap;
+}
+
+/* Marks the blocks of a warm class that wait in bins: they may be of any pool. */
+static uint32_t mark_warm(const struct tm_pool *pool, char *base, uint64_t *free_blocks)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    uint32_t count = 0;
+    unsigned heaps = TM_HEAPS_MAX;
+    for (const struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire);
+         heap != NULL && heaps-- > 0; heap = heap->next) {
+        const struct tm_block *block = heap->bin[pool->size_class];
+        for (unsigned limit = WARM_LIMIT; limit > 0 && block != NULL && tm_in_arena(block);
+             limit--, block = block->next) {
+            uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
+            uint32_t index = tm_class_block_index(class, (uint16_t)offset);
+            if (offset >= class->pages * TM_PAGE || index >= class->capacity ||
+                (uintptr_t)index * class->block_size != offset)
+                continue;
+            count += (free_blocks[index / 64] >> (index % 64) & 1) == 0;
+            free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
+        }
+    }
+    return count;
 }
 
 static void count_pages(struct tm_census_pool *out, const struct tm_class *class,
@@ -113,7 +137,9 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
     for (unsigned page = 0; page < TM_SLOT_PAGES; page++)
         mark_list(walk, class, base, pool->sifted[page], free_blocks);
     out.remote = mark_list(walk, class, base, tm_remote_first(pool, remote), free_blocks);
-    if (heap != NULL && heap->current[pool->size_class] == pool)
+    if (class->warm != 0)
+        out.binned = mark_warm(pool, base, free_blocks);
+    else if (heap != NULL && heap->current[pool->size_class] == pool)
         out.binned = mark_list(walk, class, base, heap->bin[pool->size_class], free_blocks);
     for (uint32_t index = 0; index < class->capacity; index++)
         if (pool->uncarved >> (index * class->block_size >> TM_PAGE_SHIFT) & 1)

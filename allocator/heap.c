@@ -49,10 +49,17 @@ static void end(struct tm_heap *heap, bool nested)
 
 /* ---- a heap's lists ---- */
 
+static void own(const struct tm_heap *heap, struct tm_pool *pool)
+{
+    bool warm = tm_classes[pool->size_class].warm != 0;
+    atomic_store_explicit(&pool->owner, heap->owner | (warm ? TM_OWNER_WARM : 0),
+                          memory_order_relaxed);
+}
+
 static void adopt(struct tm_heap *heap, struct tm_pool *pool)
 {
     atomic_store_explicit(&pool->home, (uint16_t)heap->id, memory_order_relaxed);
-    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+    own(heap, pool);
 }
 
 /* The pool is none of the heap's any more, or has no drained pages. */
@@ -197,7 +204,7 @@ static bool leave_full(struct tm_heap *heap, struct tm_pool *pool)
     if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, memory_order_release,
                                                 memory_order_relaxed))
         return true;
-    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+    own(heap, pool);
     return false;
 }
 
@@ -259,12 +266,21 @@ static struct tm_block *draw(struct tm_pool *pool, bool *zero)
     return list;
 }
 
+/* From here on it is looked at how far the bin grows. */
+static void set_level(struct tm_heap *heap, unsigned size_class)
+{
+    heap->level[size_class] = heap->bin[size_class];
+    heap->room[size_class] = tm_classes[size_class].warm;
+}
+
 /* Takes the first block of a list and puts the others into the bin. */
 static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
                                      struct tm_block *list, bool zero)
 {
     heap->bin[size_class] = list->next;
     heap->bin_zero[size_class] = zero;
+    set_level(heap, size_class);
+    heap->grown[size_class] = 0;
     return list;
 }
 
@@ -318,11 +334,10 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
     uint16_t reused = pool->drained & (uint16_t)~pool->uncarved;
     if (reused != 0)
         heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
-    struct tm_block *list = tm_pool_take_free(pool);
-    heap->bin[size_class] = list->next;
-    heap->bin_zero[size_class] = *zero = false;
+    *zero = false;
+    struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
     tm_gate_leave(&heap->busy);
-    return list;
+    return block;
 }
 
 /* ---- a pool drains ---- */
@@ -397,7 +412,7 @@ void tm_heap_called(struct tm_pool *pool)
 {
     struct tm_heap *heap = tm_heap;
     bool nested = begin(heap);
-    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+    own(heap, pool);
     tend(heap, pool);
     end(heap, nested);
 }
@@ -509,11 +524,16 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
     }
 }
 
+static void hand_back(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+{
+    if (!come_home(heap, pool, block))
+        push_remote(heap, pool, block);
+}
+
 void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
     bool nested = begin(heap);
-    if (!come_home(heap, pool, block))
-        push_remote(heap, pool, block);
+    hand_back(heap, pool, block);
     if (tm_unlikely(heap->drained > heap->drained_limit && heap->id != 0))
         settle(heap);
     end(heap, nested);
@@ -527,6 +547,53 @@ static unsigned purge_pool(struct tm_heap *heap, struct tm_pool *pool)
     return tm_pool_purge(pool);
 }
 
+/* Takes the blocks out of a bin. Those of warm classes may be of other
+ * pools than the current one, of other owners' too. */
+static void empty_bin(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_block *block = heap->bin[size_class];
+    heap->bin[size_class] = NULL;
+    for (struct tm_block *next; block != NULL; block = next) {
+        next = block->next;
+        struct tm_pool *pool = tm_pool_slot(block);
+        uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
+        if ((owner & ~(TM_OWNER_CALLED | TM_OWNER_WARM)) != heap->owner) {
+            hand_back(heap, pool, block);
+            continue;
+        }
+        discount(heap, pool);
+        block->next = NULL;
+        tm_pool_put_back(pool, block);
+        heap->drained += tm_pool_drained_pages(pool);
+        if (pool != heap->current[size_class])
+            tend(heap, pool);
+    }
+}
+
+void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class)
+{
+    unsigned warm = tm_classes[size_class].warm;
+    unsigned grown = 0;
+    const struct tm_block *block = heap->bin[size_class];
+    while (grown < warm && block != NULL && block != heap->level[size_class]) {
+        block = block->next;
+        grown++;
+    }
+    if (block != heap->level[size_class])
+        grown = 0; /* mallocs went below the level meanwhile */
+    heap->grown[size_class] = (uint8_t)(grown == 0 ? 0 : heap->grown[size_class] + grown);
+    if (heap->grown[size_class] < warm) {
+        set_level(heap, size_class);
+        return;
+    }
+    /* More is freed than taken: all goes to the pools, and so does what comes until the next
+     * refill, so that no bin keeps pages after a peak. */
+    bool nested = begin(heap);
+    empty_bin(heap, size_class);
+    settle(heap);
+    end(heap, nested);
+}
+
 /* Takes the current pool's blocks out of the bin, gives the pool back if none is in use, and else
  * purges it. Returns how many pages went. */
 static unsigned purge_current(struct tm_heap *heap, unsigned size_class)
@@ -534,9 +601,8 @@ static unsigned purge_current(struct tm_heap *heap, unsigned size_class)
     struct tm_pool *pool = heap->current[size_class];
     if (pool == NULL)
         return 0;
+    empty_bin(heap, size_class);
     discount(heap, pool);
-    tm_pool_put_back(pool, heap->bin[size_class]);
-    heap->bin[size_class] = NULL;
     tm_pool_collect(pool);
     heap->drained += tm_pool_drained_pages(pool);
     if (!tm_pool_empty(pool))
@@ -646,13 +712,8 @@ void tm_heap_wind_up(struct tm_heap *heap)
 {
     bool nested = begin(heap);
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
-        struct tm_pool *pool = heap->current[size_class];
-        if (pool != NULL) {
-            discount(heap, pool);
-            tm_pool_put_back(pool, heap->bin[size_class]);
-            heap->drained += tm_pool_drained_pages(pool);
-        }
-        heap->bin[size_class] = NULL;
+        empty_bin(heap, size_class);
+        heap->room[size_class] = 0;
     }
     leave_all(heap, abandon);
     tell_drained(heap);

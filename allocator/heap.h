@@ -12,6 +12,11 @@ struct tm_heap {
     struct tm_block *bin[TM_CLASSES]; /* free blocks for the next mallocs, of pool current[class] */
     uint8_t class_of[TM_CLASS_DIRECT_MAX + 1]; /* tm_class_direct, where malloc has its address
                                                   already; all 0 in the two empty heaps */
+    /* Blocks of 1 KiB and more go straight to the bin when they are freed, and are the next to be
+     * handed out while the processor's caches have them. */
+    uint8_t room[TM_CLASSES];  /* how many more may, until it is looked at how the bin grows */
+    uint8_t grown[TM_CLASSES]; /* blocks by which it grew that way, about */
+    const struct tm_block *level[TM_CLASSES]; /* its first block when room was set */
     uint8_t bin_zero[TM_CLASSES];        /* 1: the bin's blocks are zero but for their first word */
     struct tm_pool *current[TM_CLASSES]; /* the pool that feeds the bin; NULL: none yet */
     struct tm_link partial[TM_CLASSES];  /* owned pools with free blocks, without the current one,
@@ -47,6 +52,9 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
 /* That was the last block in use of its page, in a pool that the calling thread's heap owns. */
 void tm_heap_drained(const struct tm_block *block);
 
+/* The bin of a class has no room for more freed blocks. */
+void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class);
+
 /* The calling thread's heap owns the pool and was called to look what others handed back. */
 void tm_heap_called(struct tm_pool *pool);
 
@@ -79,6 +87,20 @@ static inline void tm_heap_free_own(struct tm_pool *pool, struct tm_block *block
     pool->free = block;
     if (tm_unlikely(--pool->in_use[tm_pool_page(block)] == 0))
         tm_heap_drained(block);
+}
+
+/* Puts a freed block of any pool into the bin, if it is of a warm class and there is room. */
+static inline bool tm_heap_keep_warm(struct tm_heap *heap, unsigned size_class,
+                                     struct tm_block *block)
+{
+    if (heap->room[size_class] == 0)
+        return false;
+    block->next = heap->bin[size_class];
+    heap->bin[size_class] = block;
+    heap->bin_zero[size_class] = 0;
+    if (tm_unlikely(--heap->room[size_class] == 0))
+        tm_heap_bin_full(heap, size_class);
+    return true;
 }
 
 #endif

@@ -33,6 +33,9 @@ struct tm_block {
 };
 
 #define TM_OWNER_CALLED ((uintptr_t)1)
+/* In the owner word of pools whose freed blocks go to the bin while they are warm (heap.h): it
+ * keeps them off the path of free that small blocks take. */
+#define TM_OWNER_WARM ((uintptr_t)2)
 
 /* Where a pool is among its heap's; see heap.c. */
 enum tm_pool_place {

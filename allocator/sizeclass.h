@@ -21,6 +21,8 @@ struct tm_class {
     uint8_t
         pages_per_start; /* pages of a pool for each page that a block starts in, rounded down */
     uint16_t starts;     /* bit i: a block starts in page i of the pool */
+    uint8_t
+        warm; /* blocks freed that a bin takes at once, see heap.c; 0: the class is a small one */
     uint32_t reciprocal; /* ceil(2^32 / block_size): block index = offset * reciprocal >> 32 */
 };
 

@@ -23,7 +23,7 @@ static uint32_t last_heap_id;
  * serves. */
 static struct tm_lock homeless_lock;
 static struct tm_heap *heap_of_the_gone;
-#define NO_THREAD ((uintptr_t)2) /* no thread's tm_thread_self() is that */
+#define NO_THREAD ((uintptr_t)4) /* no thread's tm_thread_self() is that */
 
 /* Memory for one more heap; NULL: there is none. Under register_lock. */
 static struct tm_heap *cut_heap(void)

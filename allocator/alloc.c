@@ -122,26 +122,34 @@ static void complain(const void *ptr)
     tm_os_message(text, sizeof text - 1);
 }
 
-void tm_free_slow(void *ptr)
+/* A block of a pool that no bin keeps warm. */
+static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm_block *block)
 {
-    if (tm_in_chunk(ptr)) {
-        struct tm_pool *pool = tm_pool_slot(ptr);
-        if (tm_likely(pool->taken)) {
-            if (tm_heap_keep_warm(tm_heap, pool->size_class, ptr))
-                return;
-            uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
-            if ((owner & ~(TM_OWNER_CALLED | TM_OWNER_WARM)) != tm_thread_self()) {
-                tm_thread_free(pool, ptr);
-                return;
-            }
-            if ((owner & TM_OWNER_CALLED) != 0)
-                tm_heap_called(pool);
-            tm_heap_free_own(pool, ptr);
-            return;
-        }
+    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
+    if ((owner & ~(TM_OWNER_CALLED | TM_OWNER_WARM)) != tm_thread_self()) {
+        tm_thread_free(pool, block);
+        return;
     }
+    if ((owner & TM_OWNER_CALLED) != 0)
+        tm_heap_called(pool);
+    tm_heap_free_own(pool, block);
+}
+
+static __attribute__((noinline)) void free_span(void *ptr)
+{
     if (ptr != NULL && !tm_span_give(ptr))
         complain(ptr);
+}
+
+void tm_free_slow(void *ptr)
+{
+    struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
+    if (tm_unlikely(pool == NULL))
+        free_span(ptr);
+    else if (tm_heap->room[pool->size_class] != 0)
+        tm_heap_keep_warm(tm_heap, pool->size_class, ptr);
+    else
+        free_block(pool, ptr);
 }
 
 void tm_free(void *ptr)

@@ -89,18 +89,15 @@ static inline void tm_heap_free_own(struct tm_pool *pool, struct tm_block *block
         tm_heap_drained(block);
 }
 
-/* Puts a freed block of any pool into the bin, if it is of a warm class and there is room. */
-static inline bool tm_heap_keep_warm(struct tm_heap *heap, unsigned size_class,
+/* Puts a freed block of any pool into the bin of its class, where there is room. */
+static inline void tm_heap_keep_warm(struct tm_heap *heap, unsigned size_class,
                                      struct tm_block *block)
 {
-    if (heap->room[size_class] == 0)
-        return false;
     block->next = heap->bin[size_class];
     heap->bin[size_class] = block;
     heap->bin_zero[size_class] = 0;
     if (tm_unlikely(--heap->room[size_class] == 0))
         tm_heap_bin_full(heap, size_class);
-    return true;
 }
 
 #endif

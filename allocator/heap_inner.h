@@ -1,0 +1,102 @@
+/* heap_inner.h: what the three files of a heap share, heap.c (requests), heap_return.c (frees) and
+ * heap_purge.c (pages that go back); nobody else includes it.
+ */
+#ifndef TIDEMARK_HEAP_INNER_H
+#define TIDEMARK_HEAP_INNER_H
+
+#include "allocator/heap.h"
+
+/* How often all heaps were asked for anything: a trim, or to look what came back. */
+extern _Atomic uint32_t tm_heap_calls;
+
+/* At the end of a slow path: whatever is due. */
+void tm_heap_settle(struct tm_heap *heap);
+/* Looks after a pool that the heap owns: takes in what came back, puts it where it belongs, gives
+ * it back if nothing is in use and the class has another. */
+void tm_heap_tend(struct tm_heap *heap, struct tm_pool *pool);
+/* The same for all pools in its lists. */
+void tm_heap_sweep(struct tm_heap *heap);
+/* Frees a block of a pool that is not the heap's. */
+void tm_heap_hand_back(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block);
+/* From here on it is looked at how far a bin of a warm class grows. */
+static inline void tm_heap_set_level(struct tm_heap *heap, unsigned size_class)
+{
+    heap->level[size_class] = heap->bin[size_class];
+    heap->room[size_class] = tm_classes[size_class].warm;
+}
+
+/* A slow path begins and ends. In between nobody forks; see gate.h. What runs nested in one passes.
+ */
+static inline bool begin(struct tm_heap *heap)
+{
+    bool nested = atomic_load_explicit(&heap->busy, memory_order_relaxed);
+    if (!nested)
+        tm_gate_pass(&heap->busy);
+    return nested;
+}
+
+static inline void end(struct tm_heap *heap, bool nested)
+{
+    if (!nested)
+        tm_gate_leave(&heap->busy);
+}
+
+/* ---- a heap's lists ---- */
+
+static inline void own(const struct tm_heap *heap, struct tm_pool *pool)
+{
+    bool warm = tm_classes[pool->size_class].warm != 0;
+    atomic_store_explicit(&pool->owner, heap->owner | (warm ? TM_OWNER_WARM : 0),
+                          memory_order_relaxed);
+}
+
+static inline void adopt(struct tm_heap *heap, struct tm_pool *pool)
+{
+    atomic_store_explicit(&pool->home, (uint16_t)heap->id, memory_order_relaxed);
+    own(heap, pool);
+}
+
+/* The pool is none of the heap's any more, or has no drained pages. */
+static inline void discount(struct tm_heap *heap, const struct tm_pool *pool)
+{
+    heap->drained -= tm_pool_drained_pages(pool);
+}
+
+static inline void leave_list(struct tm_pool *pool)
+{
+    if (pool->place != TM_PLACE_NONE) {
+        tm_list_remove(&pool->link);
+        pool->place = TM_PLACE_NONE;
+    }
+}
+
+/* Puts a pool into the list that it belongs to. One of large blocks is among the holed ones at
+ * once: there is hardly a free that does not drain a page of it. */
+static inline void enter_list(struct tm_heap *heap, struct tm_pool *pool)
+{
+    enum { LARGE = 2048 };
+    bool holed = pool->drained != 0 || tm_classes[pool->size_class].block_size >= LARGE;
+    pool->place = holed ? TM_PLACE_HOLED : TM_PLACE_PARTIAL;
+    tm_list_append(holed ? &heap->holed[pool->size_class] : &heap->partial[pool->size_class],
+                   &pool->link);
+}
+
+/* Gives a pool back of which no block is in use. */
+static inline void give(struct tm_heap *heap, struct tm_pool *pool)
+{
+    leave_list(pool);
+    discount(heap, pool);
+    tm_pool_give(pool);
+}
+
+/* The heap's lists have no other pool of its class. */
+static inline bool only_one(const struct tm_heap *heap, const struct tm_pool *pool)
+{
+    const struct tm_link *partial = &heap->partial[pool->size_class];
+    const struct tm_link *holed = &heap->holed[pool->size_class];
+    return (tm_list_empty(partial) ||
+            (partial->next == &pool->link && pool->link.next == partial)) &&
+           (tm_list_empty(holed) || (holed->next == &pool->link && pool->link.next == holed));
+}
+
+#endif

@@ -1,0 +1,343 @@
+/* Pages of pools that drain: those without a live block go back by themselves, and those that go
+ * come back as zero, also where blocks reach from page to page. What is resident is asked of the
+ * kernel. */
+#include "tests/unit/unit.h"
+
+#include <pthread.h>
+
+#include "allocator/cache.h"
+#include "allocator/layout.h"
+#include "allocator/sizeclass.h"
+#include "allocator/tidemark_alloc.h"
+#include "tests/unit/fake_clock.h"
+#include "tests/unit/look.h"
+
+#define MIB ((size_t)1024 * 1024)
+
+enum { MOST = 128 * 1024 };
+
+static unsigned char *blocks[MOST];
+
+/* What block i is filled with: never 0. */
+static unsigned char mark(size_t i)
+{
+    return (unsigned char)(1 + i % 251);
+}
+
+static void fill(size_t size, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = tm_malloc(size);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], mark(i), size);
+    }
+}
+
+static void check_contents(size_t size, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (blocks[i] != NULL && !all_bytes(blocks[i], mark(i), size))
+            fail_msg("size %zu: live block %zu has changed", size, i);
+}
+
+static void empty(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tm_free(blocks[i]);
+        blocks[i] = NULL;
+    }
+}
+
+/* Frees all but `kept` of a thousand, in random order. */
+static void free_at_random(size_t count, unsigned kept, unsigned seed)
+{
+    static uint32_t order[MOST];
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    for (size_t i = count; i-- > 1;) {
+        size_t other = (size_t)rand_r(&seed) % (i + 1);
+        uint32_t swap = order[i];
+        order[i] = order[other];
+        order[other] = swap;
+    }
+    for (size_t i = 0; i < count - count * kept / 1000; i++) {
+        tm_free(blocks[order[i]]);
+        blocks[order[i]] = NULL;
+    }
+}
+
+/* Most pages that may stay though no live block is on them: those that were kept by a block that
+ * reaches into them, which was freed later, while the page that it starts in lives on. They go when
+ * another page of their pool does. */
+static uint64_t most_behind_live(size_t bytes)
+{
+    return bytes / TM_PAGE / 64;
+}
+
+/* Nothing is in use, and no bonus for what bounced is left. */
+static int start_afresh(void **state)
+{
+    (void)state;
+    empty(MOST);
+    tm_trim();
+    fake_clock_pass(10000);
+    tm_free(tm_malloc(1)); /* a slow path, which sees that */
+    tm_trim();
+    fake_clock_pass(10000);
+    assert_int_equal(look_around().live, 0);
+    return 0;
+}
+
+/* Free pages of pools that may be resident: the heap's part of the budget, or 32 pages, and those
+ * of the pool that feeds the bin. Pages of blocks larger than a page are counted by the blocks that
+ * start in them, about. */
+static size_t most_empty_pages(size_t size)
+{
+    size_t pages = tm_cache_budget() / TM_PAGE / 2;
+    pages = (pages < 32 ? 32 : pages) + tm_cache_bonus() / TM_PAGE;
+    return pages * (size > TM_PAGE ? 2 : 1) + 2 * TM_SLOT_PAGES;
+}
+
+static void free_pages_are_purged_or_within_the_budget(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {16,   48,   64,   208,  512,  1024,  1152,
+                                   3072, 4096, 5120, 7168, 9216, 12288, 28672};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        start_afresh(state);
+        size_t size = sizes[s];
+        size_t count = 32 * MIB / size < MOST ? 32 * MIB / size : MOST;
+        fill(size, count);
+        free_at_random(count, 50, (unsigned)s + 1);
+        struct look look = look_around();
+        assert_int_equal(look.live, count * 50 / 1000);
+        if (look.empty_resident > most_empty_pages(size))
+            fail_msg("size %zu: %lu pages without a live block are resident, and %zu may be", size,
+                     look.empty_resident, most_empty_pages(size));
+        assert_true(look_counters().cached_bytes <= tm_cache_budget() + tm_cache_bonus());
+        check_contents(size, count);
+        /* And the rest of them goes when asked. */
+        tm_trim();
+        look = look_around();
+        assert_int_equal(look.empty_resident, 0);
+        assert_true(look.empty_behind_live <= most_behind_live(count * size));
+        assert_int_equal(look_counters().cached_bytes, 0);
+        check_contents(size, count);
+        empty(count);
+        tm_trim();
+        assert_int_equal(look_counters().pool_bytes, 0);
+    }
+}
+
+/* What the counters say of pools is what the kernel says: pages that they call clean are not
+ * resident. */
+static void the_counters_tell_what_is_resident(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {64, 1152, 5120, 9216};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        start_afresh(state);
+        size_t count = 8 * MIB / sizes[s];
+        assert_true(count <= MOST);
+        fill(sizes[s], count);
+        size_t resident = 0;
+        for (int round = 0; round < 4; round++) {
+            free_at_random(count, 30, (unsigned)round);
+            tm_trim();
+            for (size_t i = 0; i < count; i++)
+                if (blocks[i] == NULL && i % 7 == 0) {
+                    blocks[i] = tm_malloc(sizes[s]);
+                    memset(blocks[i], mark(i), sizes[s]);
+                }
+        }
+        free_at_random(count, 30, 9);
+        tm_trim();
+        /* Every page that a live block touches. */
+        static unsigned char seen[MOST];
+        memset(seen, 0, sizeof seen);
+        uintptr_t low = UINTPTR_MAX;
+        for (size_t i = 0; i < count; i++)
+            if (blocks[i] != NULL && (uintptr_t)blocks[i] < low)
+                low = (uintptr_t)blocks[i];
+        for (size_t i = 0; i < count; i++)
+            if (blocks[i] != NULL)
+                for (uintptr_t page = (uintptr_t)blocks[i] / TM_PAGE;
+                     page <= ((uintptr_t)blocks[i] + sizes[s] - 1) / TM_PAGE; page++) {
+                    size_t number = page - low / TM_PAGE;
+                    assert_true(number < MOST);
+                    resident += seen[number] == 0;
+                    seen[number] = 1;
+                }
+        struct look look = look_around();
+        assert_int_equal(look_counters().pool_bytes, (resident + look.empty_behind_live) * TM_PAGE);
+        assert_int_equal(look.empty_resident, 0);
+        assert_true(look.empty_behind_live <= most_behind_live(count * sizes[s]));
+        empty(count);
+    }
+}
+
+/* ---- blocks that reach into the next page ---- */
+
+/* A free block's tail lies on a page that was purged. Handed out, it makes that page resident
+ * again: the next purge must take it, and who gets the page's own blocks must not find the old
+ * bytes. Returns how many such there were. */
+static size_t straddle(const struct tm_class *class)
+{
+    size_t size = class->block_size, count = (size_t) class->capacity * 4, tails = 0;
+    assert_true(count <= MOST);
+    for (int parity = 0; parity < 2; parity++) {
+        fill(size, count);
+        /* Of each two pages all blocks that start in one go, and of the other all but the first. */
+        for (size_t i = 0; i < count; i++) {
+            uintptr_t start = (uintptr_t)blocks[i];
+            bool first = start % TM_PAGE < size;
+            bool reaches = (start + size - 1) / TM_PAGE != start / TM_PAGE;
+            if (start / TM_PAGE % 2 == (unsigned)parity && first && (!reaches || size > TM_PAGE))
+                continue;
+            tails += reaches;
+            tm_free(blocks[i]);
+            blocks[i] = NULL;
+        }
+        tm_trim();
+        assert_int_equal(look_around().empty_resident, 0);
+        check_contents(size, count);
+        /* Some are handed out again, filled and freed: their pages are dirty once more. */
+        for (size_t part = 2; part <= 4; part++) {
+            static unsigned char *again[MOST];
+            size_t taken = 0;
+            for (size_t i = 0; i < count / part; i++)
+                if (blocks[i] == NULL) {
+                    again[taken] = tm_calloc(1, size);
+                    if (!all_bytes(again[taken], 0, size))
+                        fail_msg(
+                            "size %zu: calloc of a block that lies on purged pages is not zero",
+                            size);
+                    memset(again[taken++], 0xee, size);
+                }
+            check_contents(size, count);
+            for (size_t i = 0; i < taken; i++)
+                tm_free(again[i]);
+            if (part == 3)
+                continue; /* what is taken next was not purged since */
+            tm_trim();
+            assert_int_equal(look_around().empty_resident, 0);
+        }
+        check_contents(size, count);
+        empty(count);
+        tm_trim();
+        assert_int_equal(look_counters().pool_bytes, 0);
+    }
+    return tails;
+}
+
+static void straddling_blocks_of_every_class(void **state)
+{
+    start_afresh(state);
+    size_t tails = 0;
+    for (const struct tm_class *class = tm_classes; class < tm_classes + TM_CLASSES; class ++)
+        tails += straddle(class);
+    assert_true(tails > 1000); /* or the test tests nothing */
+}
+
+/* ---- calloc ---- */
+
+/* Sparse survivors hold the pools, so that pages go one by one, by the budget and by a trim. */
+static void calloc_is_zero_after_a_purge_in_every_class(void **state)
+{
+    start_afresh(state);
+    uint64_t purged = look_counters().purged_bytes;
+    for (const struct tm_class *class = tm_classes; class < tm_classes + TM_CLASSES; class ++) {
+        size_t size = class->block_size;
+        size_t count = MIB / size < 2000 ? MIB / size : 2000;
+        fill(size, count);
+        for (unsigned round = 0; round < 4; round++) {
+            free_at_random(count, 60, round + 1);
+            if (round % 2 != 0)
+                tm_trim();
+            check_contents(size, count);
+            for (size_t i = 0; i < count; i++) {
+                if (blocks[i] != NULL)
+                    continue;
+                blocks[i] = tm_calloc(1, size);
+                if (!all_bytes(blocks[i], 0, size))
+                    fail_msg("size %zu, round %u: calloc is not zero", size, round);
+                memset(blocks[i], mark(i), size);
+            }
+            check_contents(size, count);
+        }
+        empty(count);
+    }
+    assert_true(look_counters().purged_bytes - purged > 20 * MIB);
+}
+
+/* ---- two threads ---- */
+
+struct part {
+    size_t count, first, step;
+};
+
+static void free_part(const struct part *part)
+{
+    for (size_t i = part->first; i < part->count; i += part->step)
+        if (blocks[i] != NULL && mark(i) != 7) {
+            tm_free(blocks[i]);
+            blocks[i] = NULL;
+        }
+}
+
+static void *other_thread(void *context)
+{
+    free_part(context);
+    tm_thread_exit();
+    return NULL;
+}
+
+/* Blocks 7, 258, … survive, so that no pool goes whole. The other thread frees one of so many that
+ * are neighbours, the owner the rest: when the owner frees the last of a page, the page has blocks
+ * that only wait to be collected. */
+static void the_owners_frees_find_what_others_freed(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {64, 208, 512, 1152, 3072};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+        for (size_t step = 2; step <= 6; step += 2) {
+            start_afresh(state);
+            size_t size = sizes[s];
+            size_t count = 16 * MIB / size < MOST ? 16 * MIB / size : MOST;
+            fill(size, count);
+            struct part others = {count, 1, step};
+            pthread_t thread;
+            assert_int_equal(pthread_create(&thread, NULL, other_thread, &others), 0);
+            pthread_join(thread, NULL);
+            check_contents(size, count);
+            for (size_t first = 0; first < step; first++)
+                free_part(&(struct part){count, first, step});
+            check_contents(size, count);
+            struct look look = look_around();
+            if (look.empty_resident > 2 * most_empty_pages(size))
+                fail_msg("size %zu, one of %zu freed by another thread: %lu pages without a live "
+                         "block are resident",
+                         size, step, look.empty_resident);
+            tm_trim();
+            assert_int_equal(look_around().empty_resident, 0);
+            assert_int_equal(look_around().remote, 0);
+            empty(count);
+            tm_trim();
+            assert_int_equal(look_counters().pool_bytes, 0);
+        }
+}
+
+/* usage: test_drain [PATTERN]      only the tests whose names match */
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(free_pages_are_purged_or_within_the_budget),
+        cmocka_unit_test(the_counters_tell_what_is_resident),
+        cmocka_unit_test(straddling_blocks_of_every_class),
+        cmocka_unit_test(calloc_is_zero_after_a_purge_in_every_class),
+        cmocka_unit_test(the_owners_frees_find_what_others_freed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

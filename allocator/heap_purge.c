@@ -166,7 +166,8 @@ static unsigned purge_current(struct tm_heap *heap, unsigned size_class)
 }
 
 /* Purges holed pools of a class, the longest holed first, until the heap holds so few drained
- * pages. They are partial ones then. Returns how many pages went. */
+ * pages. They are partial ones then. Returns how many pages went. (Those with the most drained
+ * pages first, of all classes, took no fewer calls.) */
 static unsigned purge_holed(struct tm_heap *heap, unsigned size_class, uint32_t pages)
 {
     unsigned went = 0;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "allocator/census.h"
 
@@ -20,6 +21,13 @@ static inline struct tm_census_counters look_counters(void)
     struct tm_census_counters now;
     tm_census_counters(&now);
     return now;
+}
+
+/* To be called first where look_resident() is asked: a huge page, if the system gives them to
+ * everybody, makes pages resident that nobody touched. */
+static inline void look_at_small_pages(void)
+{
+    assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
 }
 
 /* Resident pages of a stretch; those of it that are not mapped count as not resident. */

@@ -78,6 +78,7 @@ static uint64_t most_behind_live(size_t bytes)
 static int start_afresh(void **state)
 {
     (void)state;
+    look_at_small_pages();
     empty(MOST);
     tm_trim();
     fake_clock_pass(10000);
@@ -270,16 +271,98 @@ static void calloc_is_zero_after_a_purge_in_every_class(void **state)
     assert_true(look_counters().purged_bytes - purged > 20 * MIB);
 }
 
+/* ---- what stays free in pools is used again ---- */
+
+/* Every page keeps live blocks, so none goes; a purge has looked at them all. */
+static void blocks_that_a_purge_left_are_handed_out_again(void **state)
+{
+    static const size_t sizes[] = {16, 64, 208, 512, 960};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        start_afresh(state);
+        size_t count = 8 * MIB / sizes[s] < MOST ? 8 * MIB / sizes[s] : MOST;
+        fill(sizes[s], count);
+        uint64_t full = look_counters().pool_bytes;
+        for (int round = 0; round < 3; round++) {
+            for (size_t i = 0; i < count; i += 2) {
+                tm_free(blocks[i]);
+                blocks[i] = NULL;
+            }
+            tm_trim();
+            for (size_t i = 0; i < count; i += 2) {
+                blocks[i] = tm_malloc(sizes[s]);
+                memset(blocks[i], mark(i), sizes[s]);
+            }
+            check_contents(sizes[s], count);
+            assert_true(look_counters().pool_bytes <= full + TM_SLOT);
+        }
+        empty(count);
+    }
+}
+
+/* Frees all but a few, which hold the pools, and allocates again, a tenth of a second each. Returns
+ * what was purged. */
+static uint64_t one_cycle(size_t size, size_t count)
+{
+    uint64_t purged = look_counters().purged_bytes;
+    for (size_t i = 0; i < count; i++)
+        if (i % 251 != 7) {
+            tm_free(blocks[i]);
+            blocks[i] = NULL;
+        }
+    fake_clock_pass(100);
+    for (size_t i = 0; i < count; i++)
+        if (blocks[i] == NULL) {
+            blocks[i] = tm_malloc(size);
+            memset(blocks[i], mark(i), size);
+        }
+    fake_clock_pass(100);
+    return look_counters().purged_bytes - purged;
+}
+
+static void pages_of_pools_that_bounce_stay_for_a_while(void **state)
+{
+    enum { SIZE = 64, COUNT = 8 * 1024 * 1024 / SIZE };
+    static_assert((int)COUNT <= (int)MOST, "there is room");
+    start_afresh(state);
+    fill(SIZE, COUNT);
+    assert_true(one_cycle(SIZE, COUNT) > MIB);
+    for (int round = 0; round < 4; round++)
+        one_cycle(SIZE, COUNT);
+    for (int round = 0; round < 20; round++)
+        assert_int_equal(one_cycle(SIZE, COUNT), 0);
+    check_contents(SIZE, COUNT);
+    assert_true(tm_cache_bonus() >= MIB);
+    /* Then the program frees, and does other things. */
+    for (size_t i = 0; i < COUNT; i++)
+        if (i % 251 != 7) {
+            tm_free(blocks[i]);
+            blocks[i] = NULL;
+        }
+    for (int second = 0; second < 4; second++) {
+        fake_clock_pass(1001);
+        static void *others[2000];
+        for (size_t i = 0; i < 2000; i++)
+            others[i] = tm_malloc(700);
+        for (size_t i = 0; i < 2000; i++)
+            tm_free(others[i]);
+    }
+    assert_true(tm_cache_bonus() < MIB); /* the others bounce a little */
+    assert_true(look_around().empty_resident <= most_empty_pages(SIZE));
+    check_contents(SIZE, COUNT);
+    empty(COUNT);
+}
+
 /* ---- two threads ---- */
 
 struct part {
     size_t count, first, step;
 };
 
+/* Blocks 7, 258, … survive, so that no pool goes whole. */
 static void free_part(const struct part *part)
 {
     for (size_t i = part->first; i < part->count; i += part->step)
-        if (blocks[i] != NULL && mark(i) != 7) {
+        if (blocks[i] != NULL && i % 251 != 7) {
             tm_free(blocks[i]);
             blocks[i] = NULL;
         }
@@ -292,39 +375,92 @@ static void *other_thread(void *context)
     return NULL;
 }
 
-/* Blocks 7, 258, … survive, so that no pool goes whole. The other thread frees one of so many that
- * are neighbours, the owner the rest: when the owner frees the last of a page, the page has blocks
- * that only wait to be collected. */
+static void free_in_a_thread(size_t count, size_t first, size_t step)
+{
+    struct part part = {count, first, step};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, other_thread, &part), 0);
+    pthread_join(thread, NULL);
+}
+
+/* What is resident without a live block is within twice the budget, and goes on a trim. */
+static void check_empty_pages(const char *when, size_t size, size_t count)
+{
+    check_contents(size, count);
+    struct look look = look_around();
+    if (look.empty_resident > 2 * most_empty_pages(size))
+        fail_msg("size %zu, %s: %lu pages without a live block are resident", size, when,
+                 look.empty_resident);
+    tm_trim();
+    look = look_around();
+    if (look.empty_resident != 0 || look.remote != 0)
+        fail_msg("size %zu, %s: after a trim %lu pages without a live block are resident, %lu "
+                 "blocks not collected",
+                 size, when, look.empty_resident, look.remote);
+    check_contents(size, count);
+    empty(count);
+    tm_trim();
+    assert_int_equal(look_counters().pool_bytes, 0);
+}
+
+static const size_t two_thread_sizes[] = {64, 208, 512, 1152, 3072};
+enum { TWO_THREAD_SIZES = sizeof two_thread_sizes / sizeof two_thread_sizes[0] };
+
+static size_t two_thread_count(size_t size)
+{
+    return 16 * MIB / size < MOST ? 16 * MIB / size : MOST;
+}
+
+/* The other thread frees one of so many neighbours, the owner the rest: when the owner frees the
+ * last of a page, the page has blocks that only wait to be collected. With `owned` the owner has
+ * freed some before, and owns the pools again. */
 static void the_owners_frees_find_what_others_freed(void **state)
 {
-    (void)state;
-    static const size_t sizes[] = {64, 208, 512, 1152, 3072};
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
-        for (size_t step = 2; step <= 6; step += 2) {
-            start_afresh(state);
-            size_t size = sizes[s];
-            size_t count = 16 * MIB / size < MOST ? 16 * MIB / size : MOST;
-            fill(size, count);
-            struct part others = {count, 1, step};
-            pthread_t thread;
-            assert_int_equal(pthread_create(&thread, NULL, other_thread, &others), 0);
-            pthread_join(thread, NULL);
-            check_contents(size, count);
-            for (size_t first = 0; first < step; first++)
-                free_part(&(struct part){count, first, step});
-            check_contents(size, count);
-            struct look look = look_around();
-            if (look.empty_resident > 2 * most_empty_pages(size))
-                fail_msg("size %zu, one of %zu freed by another thread: %lu pages without a live "
-                         "block are resident",
-                         size, step, look.empty_resident);
-            tm_trim();
-            assert_int_equal(look_around().empty_resident, 0);
-            assert_int_equal(look_around().remote, 0);
-            empty(count);
-            tm_trim();
-            assert_int_equal(look_counters().pool_bytes, 0);
-        }
+    for (size_t s = 0; s < TWO_THREAD_SIZES; s++)
+        for (size_t step = 2; step <= 6; step += 2)
+            for (int owned = 0; owned < 2; owned++) {
+                start_afresh(state);
+                size_t size = two_thread_sizes[s], count = two_thread_count(size);
+                fill(size, count);
+                if (owned != 0)
+                    free_part(&(struct part){count, 0, 2 * step});
+                free_in_a_thread(count, 1, step);
+                for (size_t first = 0; first < step; first++)
+                    free_part(&(struct part){count, first, step});
+                check_empty_pages(owned != 0 ? "own pools, freed in turns"
+                                             : "full pools, freed in turns",
+                                  size, count);
+            }
+}
+
+/* The other thread frees all but the survivors, of pools that are full and nobody's. */
+static void the_owners_frees_need_not_come(void **state)
+{
+    for (size_t s = 0; s < TWO_THREAD_SIZES; s++) {
+        start_afresh(state);
+        size_t size = two_thread_sizes[s], count = two_thread_count(size);
+        fill(size, count);
+        free_in_a_thread(count, 0, 1);
+        check_empty_pages("full pools, freed by another thread", size, count);
+    }
+}
+
+/* The same of pools that the owner has back: he goes on with blocks of another size only. */
+static void the_owners_frees_of_other_sizes_do(void **state)
+{
+    for (size_t s = 0; s < TWO_THREAD_SIZES; s++) {
+        start_afresh(state);
+        size_t size = two_thread_sizes[s], count = two_thread_count(size);
+        fill(size, count);
+        free_part(&(struct part){count, 0, 9});
+        free_in_a_thread(count, 0, 1);
+        static void *others[2000];
+        for (size_t i = 0; i < 2000; i++)
+            others[i] = tm_malloc(800);
+        for (size_t i = 0; i < 2000; i++)
+            tm_free(others[i]);
+        check_empty_pages("own pools, freed by another thread", size, count);
+    }
 }
 
 /* usage: test_drain [PATTERN]      only the tests whose names match */
@@ -337,7 +473,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_counters_tell_what_is_resident),
         cmocka_unit_test(straddling_blocks_of_every_class),
         cmocka_unit_test(calloc_is_zero_after_a_purge_in_every_class),
+        cmocka_unit_test(blocks_that_a_purge_left_are_handed_out_again),
+        cmocka_unit_test(pages_of_pools_that_bounce_stay_for_a_while),
         cmocka_unit_test(the_owners_frees_find_what_others_freed),
+        cmocka_unit_test(the_owners_frees_need_not_come),
+        cmocka_unit_test(the_owners_frees_of_other_sizes_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

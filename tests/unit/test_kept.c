@@ -24,6 +24,7 @@ static size_t kept_bytes(void)
 static int start_afresh(void **state)
 {
     (void)state;
+    look_at_small_pages();
     tm_trim();
     fake_clock_pass(10000);
     size_t have;

@@ -185,6 +185,29 @@ static void a_phase_that_also_takes_leaves_no_bin(void **state)
     assert_int_equal(trimmed(), 0);
 }
 
+/* A malloc now and then opens the bin again: most blocks go through it. Its pools go as they get
+ * empty. */
+static void pools_go_that_drain_through_a_bin(void **state)
+{
+    (void)state;
+    for (const struct tm_class *class = first_warm(); class < tm_classes + TM_CLASSES; class ++) {
+        assert_int_equal(trimmed(), 0);
+        size_t count = phase_length(class->block_size);
+        fill(class->block_size, count);
+        for (size_t i = 0; i < count; i++) {
+            tm_free(blocks[i]);
+            if (i % (class->warm * 3u / 2) == 0)
+                tm_free(tm_malloc(class->block_size));
+        }
+        struct look look = look_around();
+        assert_int_equal(look.live, 0);
+        if (look.pools > 4)
+            fail_msg("size %u: nothing lives, and there are %lu pools", class->block_size,
+                     look.pools);
+    }
+    assert_int_equal(trimmed(), 0);
+}
+
 /* One of each page survives: no page can go, but each byte of the others is counted free. */
 static void survivors_are_all_that_lives(void **state)
 {
@@ -351,6 +374,7 @@ int main(void)
         cmocka_unit_test(calloc_of_a_warm_block_is_zero),
         cmocka_unit_test(a_phase_that_frees_thousands_leaves_no_bin),
         cmocka_unit_test(a_phase_that_also_takes_leaves_no_bin),
+        cmocka_unit_test(pools_go_that_drain_through_a_bin),
         cmocka_unit_test(survivors_are_all_that_lives),
         cmocka_unit_test(what_waits_in_a_bin_is_free),
         cmocka_unit_test(blocks_of_others_pools_come_back),

@@ -36,6 +36,25 @@ static void *take_span(size_t size, size_t alignment, bool zero)
     return tm_likely(span != NULL) ? span : no_memory();
 }
 
+/* There was no memory for a pool: once more with what can be given back. */
+static __attribute__((noinline)) void *refill_again(unsigned size_class, bool *zero)
+{
+    void *block = NULL;
+    if (trim())
+        block = tm_heap->id != 0 ? tm_heap_refill(tm_heap, size_class, zero)
+                                 : tm_thread_refill(size_class, zero);
+    return block != NULL ? block : no_memory();
+}
+
+/* A block of a pool of a class whose bin is empty. */
+static inline void *refill(unsigned size_class, bool *zero)
+{
+    struct tm_heap *heap = tm_heap;
+    void *block = tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, zero)
+                                           : tm_thread_refill(size_class, zero);
+    return tm_likely(block != NULL) ? block : refill_again(size_class, zero);
+}
+
 /* A block of a pool. *zero: it is zero but for its first word. */
 static inline void *take_small(unsigned size_class, bool *zero)
 {
@@ -46,9 +65,7 @@ static inline void *take_small(unsigned size_class, bool *zero)
         *zero = heap->bin_zero[size_class];
         return block;
     }
-    block = tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, zero)
-                                     : tm_thread_refill(size_class, zero);
-    return block != NULL ? block : no_memory();
+    return refill(size_class, zero);
 }
 
 void *tm_malloc_slow(size_t size)
@@ -56,11 +73,7 @@ void *tm_malloc_slow(size_t size)
     bool zero;
     if (size <= TM_CLASS_DIRECT_MAX) {
         /* The bin is empty. */
-        struct tm_heap *heap = tm_heap;
-        unsigned size_class = tm_class_direct[size];
-        void *block = tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, &zero)
-                                               : tm_thread_refill(size_class, &zero);
-        return tm_likely(block != NULL) ? block : no_memory();
+        return refill(tm_class_direct[size], &zero);
     }
     if (size <= TM_SMALL_MAX)
         return take_small(tm_class_computed(size), &zero);

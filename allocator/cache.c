@@ -19,7 +19,7 @@ static unsigned fruitless;
 
 /* What may stay: see tm_cache_budget(). The defaults are where a smaller value began to cost time.
  */
-static _Atomic size_t retain_bytes = (size_t)1024 * 1024;
+static _Atomic size_t retain_bytes = (size_t)512 * 1024;
 static _Atomic unsigned retain_percent = 3;
 
 void tm_cache_set_retain(size_t bytes, unsigned percent)

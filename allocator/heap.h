@@ -16,6 +16,7 @@ struct tm_heap {
      * handed out while the processor's caches have them. */
     uint8_t room[TM_CLASSES];  /* how many more may, until it is looked at how the bin grows */
     uint8_t grown[TM_CLASSES]; /* blocks by which it grew that way, about */
+    uint8_t looks[TM_CLASSES]; /* how often it was looked at, modulo 256 */
     const struct tm_block *level[TM_CLASSES]; /* its first block when room was set */
     uint8_t bin_zero[TM_CLASSES];        /* 1: the bin's blocks are zero but for their first word */
     struct tm_pool *current[TM_CLASSES]; /* the pool that feeds the bin; NULL: none yet */

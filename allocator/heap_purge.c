@@ -17,7 +17,7 @@ static _Atomic uint32_t trim_calls;
 
 /* ---- how much may be held ---- */
 
-enum { PAGES_KEPT = 32, QUICK_REFILLS = 64 };
+enum { PAGES_KEPT = 16, QUICK_REFILLS = 64 };
 
 /* Drained pages that a heap may hold: its part of half of what may be held altogether, and what
  * bounces. */
@@ -123,8 +123,19 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
     }
 }
 
+/* A refill brings what a pool has at most. */
+static bool too_long(const struct tm_heap *heap, unsigned size_class)
+{
+    unsigned limit = tm_classes[size_class].capacity + tm_classes[size_class].warm;
+    for (const struct tm_block *block = heap->bin[size_class]; block != NULL; block = block->next)
+        if (limit-- == 0)
+            return true;
+    return false;
+}
+
 void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class)
 {
+    enum { LENGTH_EVERY = 4 };
     unsigned warm = tm_classes[size_class].warm;
     unsigned grown = 0;
     const struct tm_block *block = heap->bin[size_class];
@@ -135,7 +146,9 @@ void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class)
     if (block != heap->level[size_class])
         grown = 0; /* mallocs went below the level meanwhile */
     heap->grown[size_class] = (uint8_t)(grown == 0 ? 0 : heap->grown[size_class] + grown);
-    if (heap->grown[size_class] < warm) {
+    /* The level does not tell all: its block may have been taken, and freed again on top. */
+    bool measured = ++heap->looks[size_class] % LENGTH_EVERY == 0;
+    if (heap->grown[size_class] < warm && !(measured && too_long(heap, size_class))) {
         tm_heap_set_level(heap, size_class);
         return;
     }
@@ -151,10 +164,10 @@ void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class)
  * purges it. Returns how many pages went. */
 static unsigned purge_current(struct tm_heap *heap, unsigned size_class)
 {
+    empty_bin(heap, size_class);
     struct tm_pool *pool = heap->current[size_class];
     if (pool == NULL)
         return 0;
-    empty_bin(heap, size_class);
     discount(heap, pool);
     tm_pool_collect(pool);
     heap->drained += tm_pool_drained_pages(pool);
@@ -190,6 +203,19 @@ static unsigned purge_holed(struct tm_heap *heap, unsigned size_class, uint32_t 
     return went;
 }
 
+/* Purges the partial pools of a class, too: a block that reached into the next page may have been
+ * freed after that page drained. Returns how many pages went. */
+static unsigned purge_partial(struct tm_heap *heap, unsigned size_class)
+{
+    unsigned went = 0;
+    struct tm_link *head = &heap->partial[size_class];
+    if (tm_list_empty(head))
+        return 0;
+    for (struct tm_link *link = head->next; link != head; link = link->next)
+        went += purge_pool(heap, tm_pool_of_link(link));
+    return went;
+}
+
 /* Purges until the heap holds so few drained pages; the current pools only if need be. */
 static void purge_to(struct tm_heap *heap, uint32_t pages)
 {
@@ -212,6 +238,7 @@ static bool purge_all(struct tm_heap *heap)
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
         went += purge_current(heap, size_class);
         went += purge_holed(heap, size_class, 0);
+        went += purge_partial(heap, size_class);
     }
     return tm_share_purge() || went != 0;
 }

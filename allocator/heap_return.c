@@ -68,6 +68,10 @@ void tm_heap_drained(const struct tm_block *block)
 {
     struct tm_heap *heap = tm_heap;
     struct tm_pool *pool = tm_pool_slot(block);
+    /* The pool is one of a thread that ended without telling, and whose thread pointer this one
+     * has; see new_heap() in thread.c. */
+    if (tm_unlikely(heap->id == 0))
+        return;
     pool->drained |= (uint16_t)(1u << tm_pool_page(block));
     heap->drained += tm_classes[pool->size_class].pages_per_start;
     if (tm_unlikely(heap->drained > heap->drained_limit))
@@ -81,6 +85,8 @@ void tm_heap_drained(const struct tm_block *block)
 void tm_heap_called(struct tm_pool *pool)
 {
     struct tm_heap *heap = tm_heap;
+    if (tm_unlikely(heap->id == 0))
+        return; /* as above */
     bool nested = begin(heap);
     own(heap, pool);
     tm_heap_tend(heap, pool);

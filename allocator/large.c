@@ -198,6 +198,8 @@ void *tm_large_resize(void *address, size_t bytes)
     if (old == 0)
         return NULL;
     void *moved = old == bytes ? address : tm_os_remap(address, old, bytes);
+    if (moved == NULL && tm_large_trim())
+        moved = tm_os_remap(address, old, bytes);
     tm_lock(&tm_large_lock);
     /* Its grave may be taken, but its half of the table cannot be full: reserve() fails only when
      * memory is out, and then leaves room for what was there. */

@@ -47,10 +47,27 @@ static struct tm_heap *cut_heap(void)
     return heap;
 }
 
+/* The heap of a thread that ended without telling (a system call of its own, a first request in its
+ * last destructor): the C library gives thread pointers to new threads again. Under register_lock.
+ */
+static struct tm_heap *left_behind(uintptr_t owner)
+{
+    struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
+    while (heap != NULL && (heap->owner != owner || !heap->in_use ||
+                            atomic_load_explicit(&heap->busy, memory_order_relaxed)))
+        heap = heap->next;
+    return heap;
+}
+
 static struct tm_heap *new_heap(uintptr_t owner)
 {
     tm_lock(&register_lock);
-    struct tm_heap *heap = spare_heaps;
+    struct tm_heap *heap = left_behind(owner);
+    if (heap != NULL) {
+        tm_unlock(&register_lock);
+        return heap;
+    }
+    heap = spare_heaps;
     if (heap != NULL)
         spare_heaps = heap->next_spare;
     else
@@ -139,6 +156,12 @@ void tm_thread_free(struct tm_pool *pool, struct tm_block *block)
     tm_lock(&homeless_lock);
     tm_heap_free_remote(tm_heap, pool, block);
     tm_unlock(&homeless_lock);
+}
+
+void tm_thread_ends_soon(void)
+{
+    if (tm_heap->id != 0)
+        tm_heap_wind_up(tm_heap);
 }
 
 void tm_thread_exit(void)

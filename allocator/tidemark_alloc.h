@@ -35,6 +35,8 @@ void tm_trim_from_signal(void);
 void tm_set_retain(size_t bytes, unsigned percent);
 
 /* Thread and process life, for preload/. */
+void tm_thread_ends_soon(
+    void); /* gives up the calling thread's pools; it may go on as if nothing had happened */
 void tm_thread_exit(
     void);           /* gives up the calling thread's heap; malloc and free still work afterwards */
 void tm_start(void); /* once, before there is a second thread; what allocates earlier works too */

@@ -16,10 +16,12 @@
 
 static pthread_key_t thread_key;
 
-/* Other libraries' destructors may allocate and free: stay until the last round of them. */
+/* Other libraries' destructors may allocate and free: stay until the last round of them. A thread
+ * whose first request came in one of these rounds does not see so many: so each may be the last. */
 static void thread_ends(void *round)
 {
     uintptr_t rounds = (uintptr_t)round;
+    tm_thread_ends_soon();
     if (rounds < PTHREAD_DESTRUCTOR_ITERATIONS &&
         pthread_setspecific(thread_key, (void *)(rounds + 1)) == 0)
         return;
@@ -88,7 +90,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     if (config.retain_set)
         tm_set_retain(config.retain_bytes, config.retain_percent);
 
-    /* Without a key (the process has used all) the heaps of ended threads are lost, no more. */
+    /* Without a key (the process has used all) the heaps of ended threads wait for a thread that
+     * gets the same thread pointer. */
     if (pthread_key_create(&thread_key, thread_ends) == 0) {
         tm_on_thread_heap = thread_has_heap;
         thread_has_heap();

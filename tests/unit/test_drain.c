@@ -66,14 +66,6 @@ static void free_at_random(size_t count, unsigned kept, unsigned seed)
     }
 }
 
-/* Most pages that may stay though no live block is on them: those that were kept by a block that
- * reaches into them, which was freed later, while the page that it starts in lives on. They go when
- * another page of their pool does. */
-static uint64_t most_behind_live(size_t bytes)
-{
-    return bytes / TM_PAGE / 64;
-}
-
 /* Nothing is in use, and no bonus for what bounced is left. */
 static int start_afresh(void **state)
 {
@@ -121,7 +113,7 @@ static void free_pages_are_purged_or_within_the_budget(void **state)
         tm_trim();
         look = look_around();
         assert_int_equal(look.empty_resident, 0);
-        assert_true(look.empty_behind_live <= most_behind_live(count * size));
+        assert_int_equal(look.empty_behind_live, 0);
         assert_int_equal(look_counters().cached_bytes, 0);
         check_contents(size, count);
         empty(count);
@@ -170,9 +162,9 @@ static void the_counters_tell_what_is_resident(void **state)
                     seen[number] = 1;
                 }
         struct look look = look_around();
-        assert_int_equal(look_counters().pool_bytes, (resident + look.empty_behind_live) * TM_PAGE);
+        assert_int_equal(look_counters().pool_bytes, resident * TM_PAGE);
         assert_int_equal(look.empty_resident, 0);
-        assert_true(look.empty_behind_live <= most_behind_live(count * sizes[s]));
+        assert_int_equal(look.empty_behind_live, 0);
         empty(count);
     }
 }

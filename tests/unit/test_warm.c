@@ -185,6 +185,48 @@ static void a_phase_that_also_takes_leaves_no_bin(void **state)
     assert_int_equal(trimmed(), 0);
 }
 
+/* A malloc just before each look at the bin, so that none sees it grow. */
+static void a_malloc_before_each_look_does_not_hide_growth(void **state)
+{
+    (void)state;
+    for (const struct tm_class *class = first_warm(); class < tm_classes + TM_CLASSES; class ++) {
+        for (unsigned first = 0; first <= 2u * class->warm; first++) {
+            assert_int_equal(trimmed(), 0);
+            size_t count = phase_length(class->block_size) / 4;
+            fill(class->block_size, count);
+            static char *taken[MANY];
+            size_t takes = 0;
+            empty(0, first);
+            for (size_t i = first; i < count; i += class->warm) {
+                taken[takes++] = tm_malloc(class->block_size);
+                empty(i, i + class->warm < count ? i + class->warm : count);
+            }
+            struct look look = look_around();
+            if (look.live != takes || look.binned > class->capacity + 4u * class->warm)
+                fail_msg(
+                    "size %u, %u before: of %zu freed %lu stay in the bin; %lu live and %zu should",
+                    class->block_size, first, count, look.binned, look.live, takes);
+            for (size_t i = 0; i < takes; i++)
+                tm_free(taken[i]);
+        }
+    }
+    assert_int_equal(trimmed(), 0);
+}
+
+/* The pool that feeds the bin is gone, and there is room in the bin all the same. */
+static void trim_empties_a_bin_without_a_pool(void **state)
+{
+    (void)state;
+    enum { SIZE = 4096, COUNT = 2 * 16 + 1, FEW = 6 };
+    assert_int_equal(trimmed(), 0);
+    fill(SIZE, COUNT);
+    empty(COUNT - 1, COUNT);
+    assert_int_equal(trimmed(), (COUNT - 1) * SIZE);
+    empty(0, FEW);
+    assert_int_equal(trimmed(), (COUNT - 1 - FEW) * SIZE);
+    empty(FEW, COUNT);
+}
+
 /* A malloc now and then opens the bin again: most blocks go through it. Its pools go as they get
  * empty. */
 static void pools_go_that_drain_through_a_bin(void **state)
@@ -374,6 +416,8 @@ int main(void)
         cmocka_unit_test(calloc_of_a_warm_block_is_zero),
         cmocka_unit_test(a_phase_that_frees_thousands_leaves_no_bin),
         cmocka_unit_test(a_phase_that_also_takes_leaves_no_bin),
+        cmocka_unit_test(a_malloc_before_each_look_does_not_hide_growth),
+        cmocka_unit_test(trim_empties_a_bin_without_a_pool),
         cmocka_unit_test(pools_go_that_drain_through_a_bin),
         cmocka_unit_test(survivors_are_all_that_lives),
         cmocka_unit_test(what_waits_in_a_bin_is_free),

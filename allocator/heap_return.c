@@ -74,11 +74,10 @@ void tm_heap_drained(const struct tm_block *block)
         return;
     pool->drained |= (uint16_t)(1u << tm_pool_page(block));
     heap->drained += tm_classes[pool->size_class].pages_per_start;
-    if (tm_unlikely(heap->drained > heap->drained_limit))
-        drained_slow(heap, pool);
-    else if (pool->place != TM_PLACE_NONE &&
-             (pool->place == TM_PLACE_PARTIAL || tm_pool_empty(pool) ||
-              atomic_load_explicit(&pool->remote, memory_order_relaxed) != TM_REMOTE_OWNED))
+    if (tm_unlikely(heap->drained > heap->drained_limit) ||
+        (pool->place != TM_PLACE_NONE &&
+         (pool->place == TM_PLACE_PARTIAL || tm_pool_empty(pool) ||
+          atomic_load_explicit(&pool->remote, memory_order_relaxed) != TM_REMOTE_OWNED)))
         drained_slow(heap, pool);
 }
 

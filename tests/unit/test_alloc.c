@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "allocator/census.h"
 #include "allocator/layout.h"
@@ -186,7 +186,7 @@ static void spans_grow_in_place(void **state)
 static void let_the_budget_settle(void)
 {
     tm_trim();
-    usleep(2200 * 1000);
+    nanosleep(&(struct timespec){2, 200000000}, NULL);
 }
 
 static void a_freed_peak_goes_back(void **state)

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "allocator/census.h"
 #include "allocator/layout.h"
@@ -54,7 +54,7 @@ static uint64_t fill(void)
 {
     /* A bonus for pages that bounced, earned by the test before, is over by then. */
     tm_trim();
-    usleep(2200 * 1000);
+    nanosleep(&(struct timespec){2, 200000000}, NULL);
     uint64_t before = counters().pool_bytes;
     for (size_t i = 0; i < COUNT; i++) {
         blocks[i] = tm_malloc(SIZE);

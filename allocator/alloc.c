@@ -36,22 +36,24 @@ static void *take_span(size_t size, size_t alignment, bool zero)
     return tm_likely(span != NULL) ? span : no_memory();
 }
 
+static inline struct tm_block *refill_once(unsigned size_class, bool *zero)
+{
+    struct tm_heap *heap = tm_heap;
+    return tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, zero)
+                                    : tm_thread_refill(size_class, zero);
+}
+
 /* There was no memory for a pool: once more with what can be given back. */
 static __attribute__((noinline)) void *refill_again(unsigned size_class, bool *zero)
 {
-    void *block = NULL;
-    if (trim())
-        block = tm_heap->id != 0 ? tm_heap_refill(tm_heap, size_class, zero)
-                                 : tm_thread_refill(size_class, zero);
+    struct tm_block *block = trim() ? refill_once(size_class, zero) : NULL;
     return block != NULL ? block : no_memory();
 }
 
 /* A block of a pool of a class whose bin is empty. */
 static inline void *refill(unsigned size_class, bool *zero)
 {
-    struct tm_heap *heap = tm_heap;
-    void *block = tm_likely(heap->id != 0) ? tm_heap_refill(heap, size_class, zero)
-                                           : tm_thread_refill(size_class, zero);
+    struct tm_block *block = refill_once(size_class, zero);
     return tm_likely(block != NULL) ? block : refill_again(size_class, zero);
 }
 
@@ -71,10 +73,8 @@ static inline void *take_small(unsigned size_class, bool *zero)
 void *tm_malloc_slow(size_t size)
 {
     bool zero;
-    if (size <= TM_CLASS_DIRECT_MAX) {
-        /* The bin is empty. */
+    if (size <= TM_CLASS_DIRECT_MAX) /* the bin is empty */
         return refill(tm_class_direct[size], &zero);
-    }
     if (size <= TM_SMALL_MAX)
         return take_small(tm_class_computed(size), &zero);
     if (size > PTRDIFF_MAX)
@@ -108,7 +108,7 @@ void *tm_aligned(size_t alignment, size_t size)
     if (alignment <= 16)
         return tm_malloc_fast(size);
     if (alignment <= TM_PAGE && size <= TM_SMALL_MAX) {
-        /* Pools lie at multiples of 16 KiB: a block size that is a multiple of the alignment gives
+        /* Pools lie at multiples of 64 KiB: a block size that is a multiple of the alignment gives
          * aligned blocks. The next power of two always is one. */
         unsigned size_class = tm_class_of(size < alignment ? alignment : size);
         while (tm_classes[size_class].block_size % alignment != 0)
@@ -138,12 +138,11 @@ static void complain(const void *ptr)
 /* A block of a pool that no bin keeps warm. */
 static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm_block *block)
 {
-    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
-    if ((owner & ~(TM_OWNER_CALLED | TM_OWNER_WARM)) != tm_thread_self()) {
+    if (tm_pool_owner(pool) != tm_thread_self()) {
         tm_thread_free(pool, block);
         return;
     }
-    if ((owner & TM_OWNER_CALLED) != 0)
+    if ((atomic_load_explicit(&pool->owner, memory_order_relaxed) & TM_OWNER_CALLED) != 0)
         tm_heap_called(pool);
     tm_heap_free_own(pool, block);
 }

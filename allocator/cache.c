@@ -17,7 +17,7 @@ static uint64_t purging_pages;
 /* So many purges are skipped, as the last one was refused. */
 static unsigned fruitless;
 
-/* What may stay: see tm_cache_budget(). The defaults are where a smaller value began to cost time.
+/* What may stay: see tm_cache_budget(). A floor of twice the default was not faster.
  */
 static _Atomic size_t retain_bytes = (size_t)512 * 1024;
 static _Atomic unsigned retain_percent = 3;

@@ -65,8 +65,7 @@ static uint32_t mark_list(struct walk *walk, const struct tm_class *class, char 
 
 static const struct tm_heap *heap_that_owns(const struct tm_pool *pool)
 {
-    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed) &
-                      ~(TM_OWNER_CALLED | TM_OWNER_WARM);
+    uintptr_t owner = tm_pool_owner(pool);
     const struct tm_heap *heap =
         owner == 0 ? NULL : atomic_load_explicit(&tm_heaps, memory_order_acquire);
     for (unsigned limit = TM_HEAPS_MAX; heap != NULL && heap->owner != owner; heap = heap->next)

@@ -9,7 +9,8 @@
 #include "allocator/pool.h"
 
 struct tm_heap {
-    struct tm_block *bin[TM_CLASSES]; /* free blocks for the next mallocs, of pool current[class] */
+    struct tm_block *bin[TM_CLASSES];          /* free blocks for the next mallocs, of pool
+                                                  current[class]; those of warm classes of any pool */
     uint8_t class_of[TM_CLASS_DIRECT_MAX + 1]; /* tm_class_direct, where malloc has its address
                                                   already; all 0 in the two empty heaps */
     /* Blocks of 1 KiB and more go straight to the bin when they are freed, and are the next to be
@@ -46,6 +47,7 @@ struct tm_heap {
  * heaps that are always empty and own nothing, so that the fast paths need no test. */
 extern _Thread_local struct tm_heap *tm_heap __attribute__((tls_model("initial-exec")));
 extern struct tm_heap tm_heap_none, tm_heap_gone;
+
 /* Fills the empty bin of the class and takes one block from it. NULL: no memory. *zero: the block
  * is zero but for its first word. heap is the caller's and not an empty one. */
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero);

@@ -81,6 +81,21 @@ static inline void enter_list(struct tm_heap *heap, struct tm_pool *pool)
                    &pool->link);
 }
 
+/* Puts a listed pool into the list that it belongs to by now. */
+static inline void change_list(struct tm_heap *heap, struct tm_pool *pool)
+{
+    leave_list(pool);
+    enter_list(heap, pool);
+}
+
+/* Takes in what others handed back to a pool of the heap's. */
+static inline void collect(struct tm_heap *heap, struct tm_pool *pool)
+{
+    discount(heap, pool);
+    tm_pool_collect(pool);
+    heap->drained += tm_pool_drained_pages(pool);
+}
+
 /* Gives a pool back of which no block is in use. */
 static inline void give(struct tm_heap *heap, struct tm_pool *pool)
 {

@@ -100,8 +100,8 @@ static unsigned purge_pool(struct tm_heap *heap, struct tm_pool *pool)
     return tm_pool_purge(pool);
 }
 
-/* Takes the blocks out of a bin. Those of warm classes may be of other
- * pools than the current one, of other owners' too. */
+/* Takes the blocks out of a bin. Those of warm classes may be of other pools than the current one,
+ * of other owners' too. */
 static void empty_bin(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_block *block = heap->bin[size_class];
@@ -109,8 +109,7 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
     for (struct tm_block *next; block != NULL; block = next) {
         next = block->next;
         struct tm_pool *pool = tm_pool_slot(block);
-        uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
-        if ((owner & ~(TM_OWNER_CALLED | TM_OWNER_WARM)) != heap->owner) {
+        if (tm_pool_owner(pool) != heap->owner) {
             tm_heap_hand_back(heap, pool, block);
             continue;
         }
@@ -123,7 +122,8 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
     }
 }
 
-/* A refill brings what a pool has at most. */
+/* The bin has more than a refill, which brings what a pool has at most, and one round of warm
+ * blocks make. */
 static bool too_long(const struct tm_heap *heap, unsigned size_class)
 {
     unsigned limit = tm_classes[size_class].capacity + tm_classes[size_class].warm;
@@ -168,9 +168,7 @@ static unsigned purge_current(struct tm_heap *heap, unsigned size_class)
     struct tm_pool *pool = heap->current[size_class];
     if (pool == NULL)
         return 0;
-    discount(heap, pool);
-    tm_pool_collect(pool);
-    heap->drained += tm_pool_drained_pages(pool);
+    collect(heap, pool);
     if (!tm_pool_empty(pool))
         return purge_pool(heap, pool);
     heap->current[size_class] = NULL;
@@ -196,8 +194,7 @@ static unsigned purge_holed(struct tm_heap *heap, unsigned size_class, uint32_t 
             give(heap, pool);
         } else {
             went += purge_pool(heap, pool);
-            leave_list(pool);
-            enter_list(heap, pool);
+            change_list(heap, pool);
         }
     }
     return went;

@@ -22,13 +22,9 @@ static void surplus(struct tm_heap *heap, struct tm_pool *pool)
 /* Looks after a pool that the heap owns: takes in what came back, puts it where it belongs. */
 void tm_heap_tend(struct tm_heap *heap, struct tm_pool *pool)
 {
-    discount(heap, pool);
-    tm_pool_collect(pool);
-    heap->drained += tm_pool_drained_pages(pool);
-    if (pool->place == TM_PLACE_PARTIAL && pool->drained != 0) {
-        leave_list(pool);
-        enter_list(heap, pool);
-    }
+    collect(heap, pool);
+    if (pool->place == TM_PLACE_PARTIAL && pool->drained != 0)
+        change_list(heap, pool);
     if (pool->place != TM_PLACE_NONE && tm_pool_empty(pool))
         surplus(heap, pool);
 }

@@ -139,6 +139,13 @@ static inline size_t tm_pool_page(const void *block)
 
 static_assert(TM_SLOT_SHIFT == 16, "the low 16 bits are the offset in the pool");
 
+/* The owner without the flags. */
+static inline uintptr_t tm_pool_owner(const struct tm_pool *pool)
+{
+    return atomic_load_explicit(&pool->owner, memory_order_relaxed) &
+           ~(TM_OWNER_CALLED | TM_OWNER_WARM);
+}
+
 /* The sum of the counts of all pages: at most 4096. */
 static inline uint32_t tm_pool_sum(const uint16_t counts[TM_SLOT_PAGES])
 {

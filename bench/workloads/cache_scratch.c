@@ -8,36 +8,16 @@
  */
 #include "cacheline.h"
 
-static uint64_t threads = 2;
-static uint64_t writes = 100;
-static uint64_t operations = 20 * 1000 * 1000;
-
 static void work(struct bench_thread *thread)
 {
     void **given = thread->context;
     bench_free(given[thread->index]);
     thread->operations = bench_share(thread, operations);
-    write_blocks(thread->operations, writes);
+    write_blocks(thread->operations);
 }
 
 int main(int argc, char **argv)
 {
-    const struct bench_option options[] = {{.name = "threads",
-                                            .help = "threads that share the operations",
-                                            .number = &threads,
-                                            .least = 1,
-                                            .most = BENCH_MOST_THREADS},
-                                           {.name = "writes",
-                                            .help = "to each block",
-                                            .number = &writes,
-                                            .least = 1,
-                                            .most = UINT32_MAX},
-                                           {.name = "operations",
-                                            .help = "blocks allocated and freed in all",
-                                            .number = &operations,
-                                            .least = 1,
-                                            .most = UINT32_MAX},
-                                           {0}};
     bench_start(argc, argv, "Passive false sharing of cache lines.", options);
     operations = bench_scaled(operations);
     void **given = bench_table(threads * sizeof *given);

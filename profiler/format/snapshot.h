@@ -57,7 +57,15 @@ enum tm_snapshot_tag {
     TM_TAG_SPANS = TM_TAG('S', 'P', 'A', 'N'),    /* tm_snapshot_span */
     TM_TAG_METADATA = TM_TAG('M', 'E', 'T', 'A'), /* tm_snapshot_metadata */
     TM_TAG_TIMELINE = TM_TAG('T', 'I', 'M', 'E'), /* tm_snapshot_moment, oldest first */
-    TM_TAG_END = TM_TAG('E', 'N', 'D', '!'),      /* one tm_snapshot_end; nothing follows */
+    /* These only where call sites were recorded: */
+    TM_TAG_RECORDING = TM_TAG('R', 'E', 'C', 'O'), /* one tm_snapshot_recording */
+    TM_TAG_FRAMES = TM_TAG('F', 'R', 'A', 'M'), /* tm_snapshot_frame, index = number of the frame */
+    TM_TAG_SITES = TM_TAG('S', 'I', 'T', 'E'),  /* tm_snapshot_site, by number */
+    TM_TAG_HELD = TM_TAG('H', 'E', 'L', 'D'),   /* tm_snapshot_held */
+    TM_TAG_SETS = TM_TAG('S', 'E', 'T', 'S'),   /* tm_snapshot_set */
+    TM_TAG_MEMBERS =
+        TM_TAG('M', 'E', 'M', 'B'),          /* uint32_t: numbers of sites, referred to by SETS */
+    TM_TAG_END = TM_TAG('E', 'N', 'D', '!'), /* one tm_snapshot_end; nothing follows */
 };
 
 struct tm_snapshot_process {
@@ -128,7 +136,8 @@ struct tm_snapshot_pool {
                             last fresh or purged */
     uint32_t heap;       /* owner's id; 0: ownerless */
     uint32_t first_page; /* index in PAGES of page 0; TM_NO_PAGES: all blocks live, or all free */
-    uint32_t reserved;   /* 0 */
+    uint16_t identity;   /* enum tm_snapshot_identity */
+    uint16_t reserved;   /* 0 */
 };
 #define TM_NO_PAGES UINT32_MAX
 
@@ -159,6 +168,121 @@ struct tm_snapshot_moment {
     uint64_t purged_bytes; /* given back by purging or unmapping, cumulative since start */
 };
 
+/* ---- call sites ----
+ *
+ * A site is one stack that allocates. What is recorded is either every allocation, or a Poisson
+ * sample of them: one of `bytes` usable bytes is recorded with the probability
+ * p = 1 - exp(-bytes / rate_bytes), and counts for 1 / p blocks. Figures of sites are such sums,
+ * and a variance is the sum of (1 - p) / p^2, times the square of what is summed: 0 where
+ * everything is recorded.
+ *
+ * Which sites hold a page is known from the site of every block on it. With sites=all that is known
+ * of all pools. While samples are taken it is recorded in some pools only: each one taken since
+ * then is chosen with the probability 1 / identity_one_in, and put into one of identity_groups
+ * groups at random, so that what HELD and SETS tell of the chosen ones is to be scaled up by what
+ * POOLS tells of all of them, and how far the groups differ tells the error. */
+
+enum tm_snapshot_identity {
+    TM_IDENTITY_NONE =
+        0, /* the pool was taken before sites were recorded, or while they were not */
+    TM_IDENTITY_PASSED = 1, /* it could have been chosen, and was not */
+    TM_IDENTITY_CHOSEN = 2, /* the site of every block in it is recorded */
+};
+
+enum tm_snapshot_sites { TM_SITES_OFF = 0, TM_SITES_SAMPLE = 1, TM_SITES_ALL = 2 };
+
+enum {
+    TM_LIFETIMES = 8,    /* steps of a site's lifetimes */
+    TM_BIRTHS = 16,      /* equal parts of the time since recording began */
+    TM_SIZE_STEPS = 16,  /* requested sizes: step i is up to 16 << i bytes, the last any */
+    TM_SET_MEMBERS = 64, /* the most sites of a set that is listed */
+};
+#define TM_SITE_UNKNOWN 0u         /* number of the site of blocks that are not recorded */
+#define TM_SET_MANY     UINT32_MAX /* members of a set of more sites than are listed */
+#define TM_BLOCK_UNITS  1024u /* sums of blocks are in 1/1024 block: estimates have fractions */
+
+struct tm_snapshot_recording {
+    uint32_t sites; /* enum tm_snapshot_sites: in force when the snapshot was taken */
+    uint32_t ever;  /* bit 1: samples were taken, bit 2: everything was recorded, at some time */
+    uint64_t rate_bytes;      /* mean bytes between samples */
+    uint32_t identity_one_in; /* see above; 1 with sites=all, 0: no pool is chosen */
+    uint32_t identity_groups; /* see above; 1 with sites=all */
+    uint64_t since_ns;        /* when recording began, on the clock of the timeline */
+    uint64_t until_ns;        /* when it was stopped; 0: it goes on */
+    uint64_t
+        memory_bytes;    /* resident bytes of the recorder's tables; also in METADATA as "sites" */
+    uint64_t peak_bytes; /* live bytes of all sites at their highest, */
+    uint64_t peak_ns;    /* and when; 0: never */
+    uint64_t missed;     /* allocations that were to be recorded and were not */
+    uint64_t truncated;  /* of the stacks, those with more frames than are recorded */
+    uint64_t shortened;  /* stacks of which the table was too full to take more than the caller */
+    uint32_t frame_count, frame_limit; /* of the table */
+    uint32_t site_count, site_limit;   /* of the table */
+    uint32_t depth_limit;              /* frames of a stack that are recorded */
+    uint32_t by_thread;                /* 1: sites are kept apart by thread */
+    uint64_t
+        lifetime_ns[TM_LIFETIMES]; /* upper ends of the steps of lifetimes; the last UINT64_MAX */
+};
+
+enum tm_snapshot_frame_flag {
+    TM_FRAME_TRUNCATED = 1, /* stands for frames that are not recorded; address is 0 */
+    TM_FRAME_THREAD = 2,    /* stands for a thread; address is its id */
+    TM_FRAME_EXACT = 4, /* address is that of the instruction; else it is the one behind a call */
+};
+
+struct tm_snapshot_frame {
+    uint64_t address;
+    uint32_t parent; /* number of the frame that called this one, smaller than its own; 0: none */
+    uint32_t flags;  /* enum tm_snapshot_frame_flag */
+};
+
+struct tm_snapshot_site {
+    uint32_t number;  /* of the site, from 1 */
+    uint32_t frame;   /* the innermost frame: who called malloc; 0: unknown */
+    uint64_t samples; /* recorded allocations since recording began */
+    uint64_t allocated_blocks,
+        allocated_bytes;          /* estimated from them; units of TM_BLOCK_UNITS; usable bytes */
+    uint64_t allocated_requested; /* requested bytes */
+    double allocated_bytes_variance;
+    uint64_t temporary_blocks; /* of them freed by the thread that allocated them before it recorded
+                                  another */
+    uint64_t ended_blocks[TM_LIFETIMES];              /* freed ones by lifetime */
+    uint64_t live_samples;                            /* recorded blocks that are live */
+    uint64_t live_blocks, live_bytes, live_requested; /* estimated from them */
+    double live_blocks_variance, live_bytes_variance;
+    uint64_t span_bytes, span_resident_bytes; /* the part of live_bytes in spans; of it resident */
+    uint64_t peak_blocks, peak_bytes; /* live when the live bytes of all sites were highest */
+    uint64_t
+        born_blocks[TM_BIRTHS]; /* live blocks by birth: part i of the time from since_ns to now */
+    uint64_t oldest_ns, youngest_ns; /* births of the oldest and youngest live one recorded, on the
+                                        clock of the timeline; 0: none is live */
+    uint32_t size_samples[TM_SIZE_STEPS]; /* recorded allocations by requested size */
+};
+
+/* What the survivors of a site hold, in pools of a size class whose every block is identified: of
+ * each resident page with live and free bytes, each live block that reaches into it is charged the
+ * same part of the free bytes; remainders go to the first ones, so that the sum is exact. */
+struct tm_snapshot_held {
+    uint32_t site;        /* its number; TM_SITE_UNKNOWN */
+    uint16_t size_class;  /* index in CLASSES */
+    uint16_t group;       /* below identity_groups */
+    uint64_t share_bytes; /* charged to it */
+    uint32_t pages;       /* on so many pages */
+    uint32_t blocks;      /* by so many blocks, one for each page that it reaches into */
+};
+
+/* Resident pages, in pools of a size class whose every block is identified, whose live blocks are
+ * of exactly these sites. */
+struct tm_snapshot_set {
+    uint32_t first_member;   /* index in MEMBERS */
+    uint32_t members;        /* how many, sorted; TM_SET_MANY: not listed */
+    uint16_t size_class;     /* index in CLASSES */
+    uint16_t group;          /* below identity_groups */
+    uint32_t pages;          /* how many pages */
+    uint64_t resident_bytes; /* of these pages */
+    uint64_t held_bytes;     /* of them free */
+};
+
 struct tm_snapshot_end {
     uint32_t crc;      /* CRC-32 (zlib's) of every byte before this section's header */
     uint32_t sections; /* how many sections came before this one */
@@ -176,6 +300,11 @@ static_assert(sizeof(struct tm_snapshot_page) == 4, "file format");
 static_assert(sizeof(struct tm_snapshot_span) == 32, "file format");
 static_assert(sizeof(struct tm_snapshot_metadata) == 48, "file format");
 static_assert(sizeof(struct tm_snapshot_moment) == 48, "file format");
+static_assert(sizeof(struct tm_snapshot_recording) == 176, "file format");
+static_assert(sizeof(struct tm_snapshot_frame) == 16, "file format");
+static_assert(sizeof(struct tm_snapshot_site) == 408, "file format");
+static_assert(sizeof(struct tm_snapshot_held) == 24, "file format");
+static_assert(sizeof(struct tm_snapshot_set) == 32, "file format");
 static_assert(sizeof(struct tm_snapshot_end) == 8, "file format");
 
 #endif

@@ -20,6 +20,9 @@ enum { TM_STATUS_NOT_STARTED = -1 };
 enum tm_request {
     TM_REQUEST_SNAPSHOT = 0,
     TM_REQUEST_TRIM = 0x7d1d0002,
+    TM_REQUEST_SITES_OFF = 0x7d1d0010,
+    TM_REQUEST_SITES_SAMPLE = 0x7d1d0011,
+    TM_REQUEST_SITES_ALL = 0x7d1d0012,
 };
 
 /* Counters only grow; last_* are set before the counter that tells of them. Always true once no
@@ -42,6 +45,12 @@ struct tm_status {
         last_step[32]; /* what failed last: "open", "write", "rename", "clone", …; NUL-terminated */
     char last_path[1024]; /* of the last snapshot written, or that could not be; absolute;
                              NUL-terminated */
+    int32_t sites;        /* enum tm_snapshot_sites: whether call sites are recorded */
+    uint32_t switches;    /* requests to change that that were done, or could not be */
+    uint64_t rate_bytes;  /* mean bytes between samples */
+    int32_t unwinder; /* 0: not needed yet; 1: ready; 2: being loaded; negative errno: it cannot be
+                         had, and sites are recorded without stacks */
+    int32_t reserved; /* 0 */
 };
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "profiler/format/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -25,7 +26,13 @@ struct tm_record_settings {
     int signal;                         /* that asks for a snapshot; 0: none */
     enum tm_record_exit_kind exit_kind; /* what to do at exit */
     uint64_t timeline_ns;               /* interval of the timeline; 0: off */
-    char out[TM_OUT_BYTES];             /* pattern of the path: %p pid, %n number, %e program, %% */
+    uint32_t sites;             /* enum tm_snapshot_sites: record call sites from the start */
+    uint64_t rate_bytes;        /* mean bytes between samples, at least 1 */
+    bool by_thread;             /* keep sites apart by thread */
+    uint64_t seed;              /* of the samples; 0: a different one in each process */
+    bool children;              /* forked children go on recording, and end as `exit_kind` says */
+    uint64_t at_bytes;          /* take a snapshot when RSS gets there; 0: no */
+    char out[TM_OUT_BYTES];     /* pattern of the path: %p pid, %n number, %e program, %% */
     char lines[TM_LINES_BYTES]; /* the configuration in force as key=value lines, for the CONFIG
                                    section */
 };
@@ -41,6 +48,10 @@ void tm_record_start(const struct tm_record_settings *settings);
  * clone(2): the work goes on in a thread that lives only for it. All signals are blocked while it
  * runs. */
 void tm_record_request(void);
+
+/* Switches the recording of call sites (enum tm_snapshot_sites). Async-signal-safe, keeps errno;
+ * each thread follows at its next slow path. */
+void tm_record_sites(uint32_t sites);
 
 /* Does what exit= asks for; returns when it is done. */
 void tm_record_exit(void);

@@ -4,6 +4,8 @@
  */
 #include "preload/config.h"
 
+#include "profiler/format/snapshot.h"
+#include "profiler/record/memory_limit.h"
 #include "profiler/record/text.h"
 
 #include <signal.h>
@@ -13,12 +15,14 @@ enum {
     SIGNAL_FIRST_OF_LIBC = 32, /* 32 and 33 are glibc's own: thread cancellation and setuid */
     SIGNAL_LAST_OF_LIBC = 33,
     SIGNAL_LAST = 64,
+    RETAIN_MOST = 1000, /* percent */
 };
 
 static const uint64_t MILLISECOND = 1000000;
 static const uint64_t TIMELINE_DEFAULT = 100; /* ms */
 static const uint64_t TIMELINE_LONGEST =
-    3600 * 1000; /* ms: longer than that is `off` in all but name */
+    3600 * 1000;                                 /* ms: longer than that is `off` in all but name */
+static const uint64_t RATE_DEFAULT = 512 * 1024; /* bytes */
 static const char OUT_DEFAULT[] = "/tmp/tidemark.%e.%p.%n.heap";
 
 /* A stretch of the variable. */
@@ -129,20 +133,13 @@ static bool parse_interval(struct piece value, uint64_t *interval)
     return true;
 }
 
-static bool parse_retain(struct piece value, struct tm_config *config)
+/* 65536, 64K, 8M, 1G. */
+static bool parse_bytes(struct piece value, uint64_t *bytes)
 {
     uint64_t number = 0;
     unsigned shift = 0;
     if (!tm_text_parse(&value.start, value.end, &number))
         return false;
-    if (equals(value, "%")) {
-        if (number > 1000)
-            return false;
-        config->retain_percent = (unsigned)number;
-        config->retain_bytes = 0;
-        config->retain_set = true;
-        return true;
-    }
     if (equals(value, "K"))
         shift = 10;
     else if (equals(value, "M"))
@@ -153,51 +150,127 @@ static bool parse_retain(struct piece value, struct tm_config *config)
         return false;
     if (number > (uint64_t)PTRDIFF_MAX >> shift)
         return false;
-    config->retain_bytes = (size_t)(number << shift);
-    config->retain_percent = 0;
+    *bytes = number << shift;
+    return true;
+}
+
+/* 10% */
+static bool parse_percent(struct piece value, uint64_t most, unsigned *percent)
+{
+    uint64_t number = 0;
+    if (!tm_text_parse(&value.start, value.end, &number) || !equals(value, "%") || number > most)
+        return false;
+    *percent = (unsigned)number;
+    return true;
+}
+
+static bool parse_retain(struct piece value, struct tm_config *config)
+{
+    uint64_t bytes = 0;
+    unsigned percent = 0;
+    if (!parse_percent(value, RETAIN_MOST, &percent) && !parse_bytes(value, &bytes))
+        return false;
+    config->retain_bytes = (size_t)bytes;
+    config->retain_percent = percent;
     config->retain_set = true;
     return true;
 }
 
-static bool parse_exit(struct piece value, enum tm_record_exit_kind *kind)
+/* A percentage is of the limit that holds when the process starts; false also if that is not known.
+ */
+static bool parse_at(struct piece value, uint64_t *at_bytes)
 {
-    if (equals(value, "none"))
-        *kind = TM_EXIT_NONE;
-    else if (equals(value, "summary"))
-        *kind = TM_EXIT_SUMMARY;
-    else if (equals(value, "snapshot"))
-        *kind = TM_EXIT_SNAPSHOT;
-    else
+    unsigned percent = 0;
+    if (equals(value, "off")) {
+        *at_bytes = 0;
+        return true;
+    }
+    if (parse_percent(value, 100, &percent)) {
+        uint64_t bytes = tm_memory_limit() / 100 * percent;
+        if (bytes == 0)
+            return false;
+        *at_bytes = bytes;
+        return true;
+    }
+    return parse_bytes(value, at_bytes);
+}
+
+static bool parse_rate(struct piece value, uint64_t *rate_bytes)
+{
+    uint64_t bytes = 0;
+    if (!parse_bytes(value, &bytes) || bytes == 0)
         return false;
+    *rate_bytes = bytes;
     return true;
+}
+
+static bool parse_yes_or_no(struct piece value, bool *yes)
+{
+    if (!equals(value, "yes") && !equals(value, "no"))
+        return false;
+    *yes = equals(value, "yes");
+    return true;
+}
+
+/* The place of the value among the words; -1: it is none of them. */
+static int place_among(struct piece value, const char *const *words, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (equals(value, words[i]))
+            return i;
+    return -1;
+}
+
+static const char *const exits[] = {
+    [TM_EXIT_NONE] = "none", [TM_EXIT_SUMMARY] = "summary", [TM_EXIT_SNAPSHOT] = "snapshot"};
+static const char *const sites[] = {
+    [TM_SITES_OFF] = "off", [TM_SITES_SAMPLE] = "sample", [TM_SITES_ALL] = "all"};
+enum { EXITS = sizeof exits / sizeof exits[0], SITES = sizeof sites / sizeof sites[0] };
+
+static void line(struct tm_text *text, const char *key, const char *value)
+{
+    tm_text_add(text, key);
+    tm_text_add(text, "=");
+    tm_text_add(text, value);
+    tm_text_add(text, "\n");
+}
+
+static void line_of_number(struct tm_text *text, const char *key, uint64_t number, const char *unit)
+{
+    tm_text_add(text, key);
+    tm_text_add(text, "=");
+    tm_text_number(text, number);
+    tm_text_add(text, unit);
+    tm_text_add(text, "\n");
 }
 
 /* The configuration in force, as the snapshot's CONFIG section carries it. */
 static void describe(struct tm_config *config, uint64_t interval)
 {
-    static const char *const exits[] = {"none", "summary", "snapshot"};
-    struct tm_text text = tm_text_in(config->record.lines, sizeof config->record.lines);
-    tm_text_add(&text, "signal=");
-    if (config->record.signal == 0)
-        tm_text_add(&text, "none");
+    struct tm_record_settings *record = &config->record;
+    struct tm_text text = tm_text_in(record->lines, sizeof record->lines);
+    line(&text, "sites", sites[record->sites]);
+    line_of_number(&text, "rate", record->rate_bytes, "");
+    line(&text, "threads", record->by_thread ? "yes" : "no");
+    line_of_number(&text, "seed", record->seed, "");
+    if (record->signal == 0)
+        line(&text, "signal", "none");
     else
-        tm_text_number(&text, (uint64_t)config->record.signal);
-    tm_text_add(&text, "\nout=");
-    tm_text_add(&text, config->record.out);
-    tm_text_add(&text, "\nexit=");
-    tm_text_add(&text, exits[config->record.exit_kind]);
-    tm_text_add(&text, "\ntimeline=");
-    tm_text_number(&text, interval);
-    tm_text_add(&text, "ms\nretain=");
-    if (!config->retain_set) {
-        tm_text_add(&text, "default");
-    } else if (config->retain_percent != 0) {
-        tm_text_number(&text, config->retain_percent);
-        tm_text_add(&text, "%");
-    } else {
-        tm_text_number(&text, config->retain_bytes);
-    }
-    tm_text_add(&text, "\n");
+        line_of_number(&text, "signal", (uint64_t)record->signal, "");
+    line(&text, "out", record->out);
+    line(&text, "exit", exits[record->exit_kind]);
+    if (record->at_bytes == 0)
+        line(&text, "at", "off");
+    else
+        line_of_number(&text, "at", record->at_bytes, "");
+    line_of_number(&text, "timeline", interval, "ms");
+    line(&text, "children", record->children ? "yes" : "no");
+    if (!config->retain_set)
+        line(&text, "retain", "default");
+    else if (config->retain_percent != 0)
+        line_of_number(&text, "retain", config->retain_percent, "%");
+    else
+        line_of_number(&text, "retain", config->retain_bytes, "");
 }
 
 static void complain(struct piece key, struct piece value, const char *allowed)
@@ -208,8 +281,8 @@ static void complain(struct piece key, struct piece value, const char *allowed)
     if (allowed == NULL) {
         tm_text_add(&text, "the unknown key ");
         tm_text_quoted(&text, key.start, length_of(key));
-        tm_text_add(&text, ", which is ignored; known are signal, out, exit, timeline, retain "
-                           "(key=value,key=value)");
+        tm_text_add(&text, ", which is ignored; known are sites, rate, threads, seed, signal, out, "
+                           "exit, at, timeline, children, retain (key=value,key=value)");
     } else {
         tm_text_bytes(&text, key.start, length_of(key));
         tm_text_add(&text, "=");
@@ -220,35 +293,74 @@ static void complain(struct piece key, struct piece value, const char *allowed)
     tm_say(&text);
 }
 
-/* Takes one key=value. Returns what is allowed if the value is not, NULL if all is well. */
+/* Takes what says whether and how call sites are recorded. Returns what is allowed if the value is
+ * not, NULL if all is well. */
+static const char *take_recording(struct tm_record_settings *record, struct piece key,
+                                  struct piece value, bool *known)
+{
+    *known = true;
+    if (equals(key, "sites")) {
+        int kind = place_among(value, sites, SITES);
+        if (kind < 0)
+            return "off, sample (some allocations, see rate), all (every allocation)";
+        record->sites = (uint32_t)kind;
+    } else if (equals(key, "rate")) {
+        if (!parse_rate(value, &record->rate_bytes))
+            return "the mean bytes between two samples, at least 1 (65536, 512K, 2M, 1G)";
+    } else if (equals(key, "threads")) {
+        if (!parse_yes_or_no(value, &record->by_thread))
+            return "yes (call sites are kept apart by thread), no";
+    } else if (equals(key, "seed")) {
+        uint64_t seed = 0;
+        if (!is_number(value, &seed))
+            return "a number that makes the samples those of another run with it; 0: others in "
+                   "each process";
+        record->seed = seed;
+    } else {
+        *known = false;
+        return "";
+    }
+    return NULL;
+}
+
+/* The same for the other keys. */
 static const char *take_pair(struct tm_config *config, struct piece key, struct piece value,
                              bool *known, uint64_t *interval)
 {
+    struct tm_record_settings *record = &config->record;
     *known = true;
     if (equals(key, "signal")) {
         int number = parse_signal(value);
         if (number < 0)
             return "a signal's name (USR2), RTMIN+N, RTMAX-N, its number, or none; "
                    "not one of a fault, KILL, STOP or CHLD";
-        config->record.signal = number;
+        record->signal = number;
     } else if (equals(key, "out")) {
         if (!is_out_pattern(value))
             return "a file's path of at most 511 bytes, in which %p is the pid, %n the number, "
                    "%e the program and %% a percent sign";
-        memcpy(config->record.out, value.start, length_of(value));
-        config->record.out[length_of(value)] = '\0';
+        memcpy(record->out, value.start, length_of(value));
+        record->out[length_of(value)] = '\0';
     } else if (equals(key, "exit")) {
-        if (!parse_exit(value, &config->record.exit_kind))
+        int kind = place_among(value, exits, EXITS);
+        if (kind < 0)
             return "none, summary, snapshot";
+        record->exit_kind = (enum tm_record_exit_kind)kind;
+    } else if (equals(key, "at")) {
+        if (!parse_at(value, &record->at_bytes))
+            return "the RSS at which to take a snapshot, in bytes (500M, 2G) or percent of the "
+                   "memory limit (80%, if that is known), or off";
     } else if (equals(key, "timeline")) {
         if (!parse_interval(value, interval))
             return "an interval from 1ms to 3600s (100ms, 1s), or off";
+    } else if (equals(key, "children")) {
+        if (!parse_yes_or_no(value, &record->children))
+            return "yes (child processes are profiled, too), no";
     } else if (equals(key, "retain")) {
         if (!parse_retain(value, config))
             return "bytes (65536, 64K, 8M, 1G) or percent of what is in use (10%)";
     } else {
-        *known = false;
-        return "";
+        return take_recording(record, key, value, known);
     }
     return NULL;
 }
@@ -260,6 +372,9 @@ unsigned tm_config_read(const char *value, bool trusted, struct tm_config *confi
     tm_say_start();
     memset(config, 0, sizeof *config);
     config->record.signal = trusted ? SIGUSR2 : 0;
+    config->record.sites = TM_SITES_OFF;
+    config->record.rate_bytes = RATE_DEFAULT;
+    config->record.children = true;
     memcpy(config->record.out, OUT_DEFAULT, sizeof OUT_DEFAULT);
 
     if (trusted && value != NULL) {

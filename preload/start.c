@@ -75,6 +75,17 @@ static const char *in_environment(char **environment, const char *name)
     return NULL;
 }
 
+/* children=no: what this process or a child of it executes finds no setting, and so records
+ * nothing. The name is changed in place, where the kernel and every copy of the environment have
+ * it: the command still finds the settings of this process under the name _IDEMARK. */
+static void hide_in_environment(char **environment, const char *name)
+{
+    size_t length = strlen(name);
+    for (; environment != NULL && *environment != NULL; environment++)
+        if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+            (*environment)[0] = '_';
+}
+
 /* Linked with -z initfirst: it runs before every other library's constructor. Handlers for fork run
  * in reverse order of their registration, so the allocator's locks are then the last that a forking
  * thread takes. Taken first, they would deadlock with any library that has a handler of its own and
@@ -87,6 +98,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     static struct tm_config config;
     tm_config_read(in_environment(environment, "TIDEMARK"), trusted, &config);
     tm_start();
+    if (!config.record.children)
+        hide_in_environment(environment, "TIDEMARK");
     if (config.retain_set)
         tm_set_retain(config.retain_bytes, config.retain_percent);
 

@@ -23,6 +23,7 @@
 #include "profiler/record/summary.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/text.h"
+#include "profiler/record/threshold.h"
 #include "profiler/record/timeline.h"
 
 #include <errno.h>
@@ -305,6 +306,7 @@ void tm_record_start(const struct tm_record_settings *given)
     next_number = 1;
     __atomic_store_n(&tidemark_status.signal, given->signal, __ATOMIC_RELAXED);
     tm_timeline_start(given->timeline_ns);
+    tm_threshold_start(given->at_bytes);
 }
 
 void tm_record_fork_child(void)
@@ -324,4 +326,7 @@ void tm_record_fork_child(void)
     status->last_path[0] = '\0';
     status->last_step[0] = '\0';
     tm_timeline_fork_child();
+    tm_threshold_fork_child(settings.children);
+    if (!settings.children)
+        settings.exit_kind = TM_EXIT_NONE;
 }

@@ -27,13 +27,33 @@ static bool trim(void)
     return tm_arena_trim() || pools || mappings;
 }
 
+/* A span is handed out: it may be one to be told of. */
+static void *dealt(void *span)
+{
+    if (tm_unlikely(atomic_load_explicit(&tm_sample_ever, memory_order_relaxed)) &&
+        tm_thread_settle())
+        tm_sample_span(tm_heap, span, tm_span_bytes(span));
+    return span;
+}
+
 static void *take_span(size_t size, size_t alignment, bool zero)
 {
     void *span = tm_span_take(size, alignment, zero);
     /* Empty pools and chunks are kept; now somebody needs the addresses (RLIMIT_AS). */
     if (tm_unlikely(span == NULL) && trim())
         span = tm_span_take(size, alignment, zero);
-    return tm_likely(span != NULL) ? span : no_memory();
+    return tm_likely(span != NULL) ? dealt(span) : no_memory();
+}
+
+/* Tells the recorder of a block that was just taken, if it is one that he is to know of. Every
+ * entry point that may have taken one ends with it, outside all locks and slow paths. */
+static inline __attribute__((always_inline)) void *told(void *block, size_t requested,
+                                                        const struct tm_caller *caller)
+{
+    struct tm_heap *heap = tm_heap;
+    if (tm_unlikely(heap->sampler.due != NULL) && heap->sampler.due == block)
+        tm_sample_tell(heap, block, requested, caller);
+    return block;
 }
 
 static inline struct tm_block *refill_once(unsigned size_class, bool *zero)
@@ -70,16 +90,26 @@ static inline void *take_small(unsigned size_class, bool *zero)
     return refill(size_class, zero);
 }
 
-void *tm_malloc_slow(size_t size)
+/* Of any size; the caller tells the recorder. */
+static inline void *take(size_t size)
 {
     bool zero;
-    if (size <= TM_CLASS_DIRECT_MAX) /* the bin is empty */
-        return refill(tm_class_direct[size], &zero);
     if (size <= TM_SMALL_MAX)
-        return take_small(tm_class_computed(size), &zero);
+        return take_small(tm_class_of(size), &zero);
     if (size > PTRDIFF_MAX)
         return no_memory();
     return take_span(size, TM_PAGE, false);
+}
+
+void *tm_malloc_slow_for(size_t size, const struct tm_caller *caller)
+{
+    return told(take(size), size, caller);
+}
+
+void *tm_malloc_slow(size_t size)
+{
+    struct tm_caller caller = tm_caller_here();
+    return told(take(size), size, &caller);
 }
 
 void *tm_malloc(size_t size)
@@ -92,13 +122,14 @@ void *tm_calloc(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
         return no_memory();
+    struct tm_caller caller = tm_caller_here();
     if (bytes > TM_SMALL_MAX)
-        return take_span(bytes, TM_PAGE, true);
+        return told(take_span(bytes, TM_PAGE, true), bytes, &caller);
     bool zero;
     void *block = take_small(tm_class_of(bytes), &zero);
     if (block != NULL)
         memset(block, 0, zero ? sizeof(struct tm_block) : bytes);
-    return block;
+    return told(block, bytes, &caller);
 }
 
 void *tm_aligned(size_t alignment, size_t size)
@@ -107,6 +138,7 @@ void *tm_aligned(size_t alignment, size_t size)
         return no_memory();
     if (alignment <= 16)
         return tm_malloc_fast(size);
+    struct tm_caller caller = tm_caller_here();
     if (alignment <= TM_PAGE && size <= TM_SMALL_MAX) {
         /* Pools lie at multiples of 64 KiB: a block size that is a multiple of the alignment gives
          * aligned blocks. The next power of two always is one. */
@@ -114,9 +146,9 @@ void *tm_aligned(size_t alignment, size_t size)
         while (tm_classes[size_class].block_size % alignment != 0)
             size_class++;
         bool zero;
-        return take_small(size_class, &zero);
+        return told(take_small(size_class, &zero), size, &caller);
     }
-    return take_span(size < TM_PAGE ? TM_PAGE : size, alignment, false);
+    return told(take_span(size < TM_PAGE ? TM_PAGE : size, alignment, false), size, &caller);
 }
 
 /* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND):
@@ -142,23 +174,45 @@ static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm
         tm_thread_free(pool, block);
         return;
     }
-    if ((atomic_load_explicit(&pool->owner, memory_order_relaxed) & TM_OWNER_CALLED) != 0)
+    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
+    if ((owner & TM_OWNER_CALLED) != 0)
         tm_heap_called(pool);
+    else if ((owner & TM_OWNER_TOLD) != 0 &&
+             atomic_load_explicit(&pool->recorded, memory_order_relaxed) == 0)
+        atomic_fetch_and_explicit(&pool->owner, ~TM_OWNER_TOLD, memory_order_relaxed);
     tm_heap_free_own(pool, block);
+}
+
+/* What the recorder says of a span, which is taken from it; 0: nothing. */
+static uint64_t take_cell(void *span)
+{
+    return tm_unlikely(atomic_load_explicit(&tm_sample_ever, memory_order_relaxed))
+               ? tm_sample_take_span_cell(span)
+               : 0;
 }
 
 static __attribute__((noinline)) void free_span(void *ptr)
 {
-    if (ptr != NULL && !tm_span_give(ptr))
+    if (ptr == NULL)
+        return;
+    uint64_t cell = take_cell(ptr);
+    size_t bytes = tm_unlikely(cell != 0) ? tm_span_bytes(ptr) : 0;
+    if (!tm_span_give(ptr))
         complain(ptr);
+    if (tm_unlikely(cell != 0))
+        tm_sample_end(ptr, bytes, cell);
 }
 
 void tm_free_slow(void *ptr)
 {
     struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
-    if (tm_unlikely(pool == NULL))
+    if (tm_unlikely(pool == NULL)) {
         free_span(ptr);
-    else if (tm_heap->room[pool->size_class] != 0)
+        return;
+    }
+    if (tm_unlikely(atomic_load_explicit(&pool->recorded, memory_order_relaxed) != 0))
+        tm_sample_forget(pool, ptr);
+    if (tm_heap->room[pool->size_class] != 0)
         tm_heap_keep_warm(tm_heap, pool->size_class, ptr);
     else
         free_block(pool, ptr);
@@ -177,6 +231,37 @@ size_t tm_usable_size(const void *ptr)
     return pool != NULL ? tm_classes[pool->size_class].block_size : tm_span_bytes(ptr);
 }
 
+/* In place, or moved by the kernel; a shrinking one gives its last pages back. NULL: neither. For
+ * the recorder it is another span. */
+static void *resize_span(void *ptr, size_t usable, size_t size)
+{
+    uint64_t cell = take_cell(ptr);
+    void *resized = tm_span_resize(ptr, size);
+    if (tm_unlikely(cell != 0)) {
+        if (resized == NULL)
+            tm_sample_put_span_cell(ptr, cell);
+        else
+            tm_sample_end(ptr, usable, cell);
+    }
+    return resized == NULL ? NULL : dealt(resized);
+}
+
+/* A block of another size with what is in this one. NULL: no memory. */
+static void *move(void *ptr, size_t usable, size_t size)
+{
+    void *moved = NULL;
+    /* What outgrew its place will grow again: leave it room, which costs addresses only. */
+    if (size > usable && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2)
+        moved = take(size + size / 4);
+    if (moved == NULL)
+        moved = take(size);
+    if (moved != NULL) {
+        memcpy(moved, ptr, size <= usable ? size : usable);
+        tm_free(ptr);
+    }
+    return moved;
+}
+
 void *tm_realloc(void *ptr, size_t size)
 {
     if (ptr == NULL)
@@ -187,29 +272,21 @@ void *tm_realloc(void *ptr, size_t size)
     }
     if (size > PTRDIFF_MAX)
         return no_memory();
+    struct tm_caller caller = tm_caller_here();
     size_t usable = tm_usable_size(ptr);
-    bool shrinks = size <= usable;
     bool span = usable > TM_SMALL_MAX;
     if (span && (size > TM_SMALL_MAX || size >= usable / 2)) {
-        /* In place, or moved by the kernel; a shrinking one gives its last pages back. */
-        void *resized = tm_span_resize(ptr, size);
+        void *resized = resize_span(ptr, usable, size);
         if (resized != NULL)
-            return resized;
+            return told(resized, size, &caller);
     }
     /* A block stays while at least half of it is in use. */
-    if (shrinks && size >= usable / 2)
+    if (size <= usable && size >= usable / 2)
         return ptr;
-    void *moved = NULL;
-    /* What outgrew its place will grow again: leave it room, which costs addresses only. */
-    if (!shrinks && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2)
-        moved = tm_malloc(size + size / 4);
-    if (moved == NULL)
-        moved = tm_malloc(size);
-    if (moved == NULL)
-        return shrinks ? ptr : NULL;
-    memcpy(moved, ptr, shrinks ? size : usable);
-    tm_free(ptr);
-    return moved;
+    void *moved = move(ptr, usable, size);
+    if (moved != NULL)
+        return told(moved, size, &caller);
+    return size <= usable ? ptr : NULL;
 }
 
 bool tm_trim(void)

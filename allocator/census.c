@@ -6,6 +6,7 @@
 
 #include "allocator/arena.h"
 #include "allocator/cache.h"
+#include "allocator/cell.h"
 #include "allocator/kept.h"
 #include "allocator/large.h"
 #include "allocator/os.h"
@@ -130,6 +131,8 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         .capacity = class->capacity,
         .heap = heap == NULL ? 0 : heap->id,
         .uncarved = pool->uncarved,
+        .identity = pool->identity,
+        .cells = tm_cells_of_slot(base),
     };
     uint64_t free_blocks[BLOCK_WORDS] = {0};
     mark_list(walk, class, base, pool->free, free_blocks);
@@ -140,10 +143,14 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         out.binned = mark_warm(pool, base, free_blocks);
     else if (heap != NULL && heap->current[pool->size_class] == pool)
         out.binned = mark_list(walk, class, base, heap->bin[pool->size_class], free_blocks);
+    if (heap != NULL && heap->current[pool->size_class] == pool)
+        out.binned +=
+            mark_list(walk, class, base, heap->sampler.rest[pool->size_class], free_blocks);
     for (uint32_t index = 0; index < class->capacity; index++)
         if (pool->uncarved >> (index * class->block_size >> TM_PAGE_SHIFT) & 1)
             free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
     count_pages(&out, class, free_blocks);
+    out.free_blocks = free_blocks;
     walk->visitor->pool(&out, walk->context);
 }
 
@@ -156,11 +163,18 @@ static void walk_pools(struct walk *walk, const struct tm_chunk *chunk, unsigned
     }
 }
 
-static void report_span(struct walk *walk, uintptr_t base, uint64_t bytes, uint32_t kind)
+static void report_span(struct walk *walk, uintptr_t base, uint64_t bytes, uint32_t kind,
+                        uint64_t cell)
 {
-    struct tm_census_span span = {.base = base, .bytes = bytes, .kind = kind};
+    struct tm_census_span span = {.base = base, .bytes = bytes, .kind = kind, .cell = cell};
     if (walk->visitor->span != NULL)
         walk->visitor->span(&span, walk->context);
+}
+
+static uint64_t cell_of_span(uintptr_t base)
+{
+    const tm_cell *cell = tm_cell_of((const void *)base);
+    return cell == NULL ? 0 : atomic_load_explicit(cell, memory_order_relaxed);
 }
 
 static void walk_arena(struct walk *walk, const struct tm_chunk *chunk, unsigned number)
@@ -180,12 +194,13 @@ static void walk_arena(struct walk *walk, const struct tm_chunk *chunk, unsigned
     if (arena->kind == TM_ARENA_POOLS && walk->visitor->pool != NULL)
         walk_pools(walk, chunk, number);
     if (arena->kind == TM_ARENA_SPAN && arena->span_pages != 0)
-        report_span(walk, base, arena->span_pages * TM_PAGE, TM_CENSUS_SPAN_ARENAS);
+        report_span(walk, base, arena->span_pages * TM_PAGE, TM_CENSUS_SPAN_ARENAS,
+                    cell_of_span(base));
     if (arena->kind == TM_ARENA_RUNS)
         for (unsigned page = 0; page < TM_ARENA_PAGES; page++)
             if (arena->run_pages[page] != 0)
                 report_span(walk, base + page * TM_PAGE, arena->run_pages[page] * TM_PAGE,
-                            TM_CENSUS_SPAN_PAGES);
+                            TM_CENSUS_SPAN_PAGES, cell_of_span(base + page * TM_PAGE));
 }
 
 static void report_meta(struct walk *walk, uintptr_t base, uint64_t bytes, const char *what)
@@ -195,14 +210,22 @@ static void report_meta(struct walk *walk, uintptr_t base, uint64_t bytes, const
         walk->visitor->meta(&meta, walk->context);
 }
 
-static void report_mapping(uintptr_t base, uint64_t bytes, void *context)
+static void report_mapping(uintptr_t base, uint64_t bytes, uint64_t cell, void *context)
 {
-    report_span(context, base, bytes, TM_CENSUS_SPAN_MAPPING);
+    report_span(context, base, bytes, TM_CENSUS_SPAN_MAPPING, cell);
 }
 
 static void report_kept(uintptr_t base, uint64_t bytes, void *context)
 {
-    report_span(context, base, bytes, TM_CENSUS_SPAN_CACHED);
+    report_span(context, base, bytes, TM_CENSUS_SPAN_CACHED, 0);
+}
+
+static void report_cells(struct walk *walk, const struct tm_chunk *chunk)
+{
+    uintptr_t base;
+    uint64_t bytes;
+    tm_cells_place(chunk, &base, &bytes);
+    report_meta(walk, base, bytes, "sites");
 }
 
 /* A chunk's address is one that the validity table knows. */
@@ -223,6 +246,7 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
             break;
         }
         report_meta(&walk, (uintptr_t)chunk, TM_ARENA, "chunk heads");
+        report_cells(&walk, chunk);
         for (unsigned number = 0; number < chunk->arenas; number++)
             walk_arena(&walk, chunk, number);
     }
@@ -234,6 +258,7 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
             break;
         }
         report_meta(&walk, (uintptr_t)head, TM_ARENA, "chunk heads");
+        report_cells(&walk, head);
     }
     tm_large_each(report_mapping, &walk);
     tm_kept_each(report_kept, &walk);

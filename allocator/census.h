@@ -73,6 +73,10 @@ struct tm_census_pool {
     uint16_t live_blocks[TM_CENSUS_POOL_PAGES]; /* live blocks that overlap page i */
     uint16_t
         live_bytes[TM_CENSUS_POOL_PAGES]; /* bytes of page i that lie in a live block, <= 4096 */
+    uint32_t identity;           /* enum tm_pool_identity (sample.h): as in the snapshot's format */
+    const uint64_t *free_blocks; /* bit i of word i / 64: block i is not live */
+    const _Atomic uint64_t
+        *cells; /* of each block what the recorder said of it (cell.h); NULL: nothing */
 };
 
 enum tm_census_span_kind {
@@ -86,6 +90,7 @@ struct tm_census_span {
     uintptr_t base; /* address */
     uint64_t bytes; /* usable bytes, a multiple of the page */
     uint32_t kind;  /* enum tm_census_span_kind */
+    uint64_t cell;  /* what the recorder said of it (cell.h); 0: nothing */
 };
 
 /* One stretch of the allocator's own metadata (chunk heads, heaps, tables, the library's own data).

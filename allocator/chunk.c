@@ -189,6 +189,9 @@ static void unmap_chunk(struct tm_chunk *chunk)
     unsigned arenas = chunk->arenas;
     atomic_fetch_sub_explicit(&tm_chunk_mapped_bytes, arenas * TM_ARENA, memory_order_relaxed);
     chunk->arenas = 0;
+    void *cells = (void *)atomic_exchange_explicit(&chunk->cells, NULL, memory_order_relaxed);
+    if (cells != NULL)
+        tm_os_unmap(cells, TM_CHUNK_CELLS_BYTES);
     /* If the kernel refuses to purge the head, what it says of arenas and pools must be gone all
      * the same. */
     char *head = (char *)chunk + sizeof chunk->guard;

@@ -38,9 +38,10 @@ enum { TM_POOL_DESCRIPTOR = 256 };
 
 struct tm_chunk {
     char guard[4096];
-    struct tm_link index;             /* in the index of chunks with empty arenas */
-    struct tm_chunk *next, *previous; /* all chunks */
-    uint64_t empty;                   /* bit i: arena i is mapped, empty and not busy */
+    struct tm_link index;              /* in the index of chunks with empty arenas */
+    struct tm_chunk *next, *previous;  /* all chunks */
+    uint64_t empty;                    /* bit i: arena i is mapped, empty and not busy */
+    _Atomic(_Atomic uint64_t *) cells; /* cell.h; NULL: nothing in it was ever recorded */
     _Atomic uint32_t
         arenas;     /* how many are mapped, the one with this head included; read by anyone */
     uint8_t bucket; /* in the index, while index.next is set */
@@ -49,6 +50,10 @@ struct tm_chunk {
     /* One descriptor for each slot; what is in it is pool.h's business. Zero: no pool. */
     _Alignas(16 * 1024) char descriptors[TM_CHUNK_SLOTS][TM_POOL_DESCRIPTOR];
 };
+
+/* Cells of a slot (cell.h): enough for the smallest blocks. Those of a chunk lie in one mapping. */
+#define TM_SLOT_CELLS        (TM_SLOT / 16)
+#define TM_CHUNK_CELLS_BYTES (TM_CHUNK_SLOTS * TM_SLOT_CELLS * sizeof(uint64_t))
 
 #define TM_DESCRIPTORS_OFFSET ((size_t)16 * 1024)
 static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,

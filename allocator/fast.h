@@ -7,6 +7,8 @@
 #include "allocator/heap.h"
 
 void *tm_malloc_slow(size_t size);
+/* The same for a function that the program called. */
+void *tm_malloc_slow_for(size_t size, const struct tm_caller *caller);
 void tm_free_slow(void *ptr);
 
 /* slow: what to call where the bin is empty, the request too large, or there is no heap yet. */

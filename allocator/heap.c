@@ -69,10 +69,13 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
         pool = take_first(heap, &heap->holed[size_class]);
     if (pool == NULL) {
         pool = tm_share_take(size_class);
-        if (pool == NULL)
+        if (pool == NULL) {
             pool = tm_pool_take(size_class);
-        if (pool == NULL)
-            return NULL;
+            if (pool == NULL)
+                return NULL;
+            if (tm_unlikely(heap->sampler.on))
+                tm_sample_choose(heap, pool);
+        }
         adopt(heap, pool);
     }
     heap->current[size_class] = pool;
@@ -106,6 +109,22 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
     return list;
 }
 
+/* The same where blocks are counted. before: blocks of the current pool that were in use before the
+ * list was drawn from it. */
+static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
+                             bool zero, uint32_t before)
+{
+    uint32_t count = tm_pool_in_use(heap->current[size_class]) - before;
+    /* What others handed back counts as in use until it is in the pool's own list. */
+    for (struct tm_block *block = count == 0 ? list : NULL; block != NULL; block = block->next)
+        count++;
+    struct tm_block *first = tm_sample_deal(heap, size_class, list, count);
+    heap->bin_zero[size_class] = zero;
+    tm_heap_set_level(heap, size_class);
+    heap->grown[size_class] = 0;
+    return first;
+}
+
 static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
     struct tm_pool *pool = heap->current[size_class];
@@ -117,6 +136,8 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
         } else {
             discount(heap, pool);
         }
+        bool counted = heap->sampler.on;
+        uint32_t before = tm_unlikely(counted) ? tm_pool_in_use(pool) : 0;
         struct tm_block *list = draw(pool, zero);
         if (list != NULL) {
             heap->drained += tm_pool_drained_pages(pool);
@@ -124,7 +145,8 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
                 tm_cache_pool_pages_back(pool->came_back);
                 pool->came_back = 0;
             }
-            return put_into_bin(heap, size_class, list, *zero);
+            return tm_unlikely(counted) ? deal(heap, size_class, list, *zero, before)
+                                        : put_into_bin(heap, size_class, list, *zero);
         }
         /* All handed out. Some of its blocks may be back before its turn comes again. */
         heap->current[size_class] = NULL;
@@ -136,8 +158,13 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
 static __attribute__((noinline)) struct tm_block *refill_slow(struct tm_heap *heap,
                                                               unsigned size_class, bool *zero)
 {
+    struct tm_block *block;
+    if (tm_unlikely(heap->sampler.on) && (block = tm_sample_deal_rest(heap, size_class)) != NULL) {
+        *zero = heap->bin_zero[size_class];
+        return block;
+    }
     bool nested = begin(heap);
-    struct tm_block *block = fill_bin(heap, size_class, zero);
+    block = fill_bin(heap, size_class, zero);
     tm_heap_settle(heap);
     end(heap, nested);
     return block;

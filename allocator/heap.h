@@ -7,6 +7,7 @@
 
 #include "allocator/gate.h"
 #include "allocator/pool.h"
+#include "allocator/sample.h"
 
 struct tm_heap {
     struct tm_block *bin[TM_CLASSES];          /* free blocks for the next mallocs, of pool
@@ -39,6 +40,7 @@ struct tm_heap {
     _Atomic bool busy; /* inside a slow path; read by a thread that wants to fork */
     bool lost;         /* its thread never left a slow path: the child of the fork keeps off it */
     bool in_use;       /* belongs to a running thread; guarded by the register's lock */
+    struct tm_sampler sampler;  /* what it tells the recorder */
     struct tm_heap *next;       /* all heaps ever made; constant once set */
     struct tm_heap *next_spare; /* heaps without a thread; guarded by the register's lock */
 };

@@ -21,8 +21,10 @@ void tm_heap_hand_back(struct tm_heap *heap, struct tm_pool *pool, struct tm_blo
 /* From here on it is looked at how far a bin of a warm class grows. */
 static inline void tm_heap_set_level(struct tm_heap *heap, unsigned size_class)
 {
+    uint8_t warm = tm_classes[size_class].warm;
     heap->level[size_class] = heap->bin[size_class];
-    heap->room[size_class] = tm_classes[size_class].warm;
+    heap->room[size_class] =
+        tm_likely(!heap->sampler.on) || warm == 0 ? warm : tm_sample_room(heap, size_class, warm);
 }
 
 /* A slow path begins and ends. In between nobody forks; see gate.h. What runs nested in one passes.
@@ -45,9 +47,10 @@ static inline void end(struct tm_heap *heap, bool nested)
 
 static inline void own(const struct tm_heap *heap, struct tm_pool *pool)
 {
-    bool warm = tm_classes[pool->size_class].warm != 0;
-    atomic_store_explicit(&pool->owner, heap->owner | (warm ? TM_OWNER_WARM : 0),
-                          memory_order_relaxed);
+    uintptr_t flags = tm_classes[pool->size_class].warm != 0 ? TM_OWNER_WARM : 0;
+    if (atomic_load_explicit(&pool->recorded, memory_order_relaxed) != 0)
+        flags |= TM_OWNER_TOLD;
+    atomic_store_explicit(&pool->owner, heap->owner | flags, memory_order_relaxed);
 }
 
 static inline void adopt(struct tm_heap *heap, struct tm_pool *pool)

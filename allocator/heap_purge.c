@@ -56,7 +56,7 @@ static bool purge_all(struct tm_heap *heap);
 
 void tm_heap_settle(struct tm_heap *heap)
 {
-    heap->quick_left = QUICK_REFILLS;
+    heap->quick_left = tm_unlikely(heap->sampler.on) ? 0 : QUICK_REFILLS;
     enum { WORTH_TELLING = 256 };
     if (tm_unlikely(heap->drained - heap->drained_told + WORTH_TELLING > 2 * WORTH_TELLING))
         tell_drained(heap);
@@ -73,6 +73,9 @@ void tm_heap_settle(struct tm_heap *heap)
     if (tm_likely(now == heap->calls_seen))
         return;
     heap->calls_seen = now;
+    /* Past its end a thread is told nothing of: it has no heap of its own. */
+    if (heap == tm_heap)
+        tm_sample_follow(heap);
     uint32_t trims = atomic_load_explicit(&trim_calls, memory_order_relaxed);
     if (trims != heap->trim_seen) {
         heap->trim_seen = trims;
@@ -100,13 +103,11 @@ static unsigned purge_pool(struct tm_heap *heap, struct tm_pool *pool)
     return tm_pool_purge(pool);
 }
 
-/* Takes the blocks out of a bin. Those of warm classes may be of other pools than the current one,
- * of other owners' too. */
-static void empty_bin(struct tm_heap *heap, unsigned size_class)
+/* Puts blocks that nobody asked for where they belong. Returns how many. */
+static uint32_t put_back(struct tm_heap *heap, unsigned size_class, struct tm_block *block)
 {
-    struct tm_block *block = heap->bin[size_class];
-    heap->bin[size_class] = NULL;
-    for (struct tm_block *next; block != NULL; block = next) {
+    uint32_t count = 0;
+    for (struct tm_block *next; block != NULL; block = next, count++) {
         next = block->next;
         struct tm_pool *pool = tm_pool_slot(block);
         if (tm_pool_owner(pool) != heap->owner) {
@@ -119,6 +120,22 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
         heap->drained += tm_pool_drained_pages(pool);
         if (pool != heap->current[size_class])
             tm_heap_tend(heap, pool);
+    }
+    return count;
+}
+
+/* Takes the blocks out of a bin, and those that were left aside. Those of warm classes may be of
+ * other pools than the current one, of other owners' too. */
+static void empty_bin(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_block *block = heap->bin[size_class];
+    heap->bin[size_class] = NULL;
+    uint32_t count = put_back(heap, size_class, block);
+    if (tm_unlikely(heap->sampler.on)) {
+        tm_sample_take_back(heap, size_class, count);
+        block = heap->sampler.rest[size_class];
+        heap->sampler.rest[size_class] = NULL;
+        put_back(heap, size_class, block);
     }
 }
 
@@ -316,7 +333,7 @@ static void inherit(struct tm_heap *heap, struct tm_pool *pool)
 void tm_heap_inherit(struct tm_heap *heap)
 {
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
-        heap->bin[size_class] = NULL;
+        heap->bin[size_class] = heap->sampler.rest[size_class] = NULL;
     leave_all(heap, inherit);
     heap->drained = 0;
     tell_drained(heap);

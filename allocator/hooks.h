@@ -1,15 +1,55 @@
-/* hooks.h: what the allocator calls outside itself. The recorder sets these once, at start, before
- * there is a second thread; NULL means nobody listens. They are called on slow paths only, not
- * under the arena lock, and must neither allocate nor block.
+/* hooks.h: what the allocator calls outside itself. The recorder sets these; NULL means nobody
+ * listens. They are called on slow paths only, under no lock.
  */
 #ifndef TIDEMARK_ALLOCATOR_HOOKS_H
 #define TIDEMARK_ALLOCATOR_HOOKS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Called whenever pages went into or out of use (a pool, a span or a mapping was taken or given
- * back). */
+ * back). Must neither allocate nor block. */
 typedef void tm_hook_tick_fn(void);
 extern _Atomic(tm_hook_tick_fn *) tm_hook_tick;
+
+/* Who called the allocator: the place that the program's call returns to, and its stack pointer and
+ * frame pointer once it has. */
+struct tm_caller {
+    uintptr_t ip, sp, frame;
+};
+
+/* Of the function that this is inlined into, which is called by the program, or by something that
+ * unwinding leads out of. */
+static inline __attribute__((always_inline)) struct tm_caller tm_caller_here(void)
+{
+    const uintptr_t *frame = __builtin_frame_address(0);
+    /* The caller's frame pointer and the return address lie at the frame's start (x86-64, aarch64).
+     */
+    return (struct tm_caller){(uintptr_t)__builtin_return_address(0), (uintptr_t)(frame + 2),
+                              frame[0]};
+}
+
+/* Why an allocation is told to the recorder. */
+enum tm_why {
+    TM_WHY_SAMPLE = 1,   /* it is one of a Poisson sample: sample.h */
+    TM_WHY_ALL = 2,      /* every one is */
+    TM_WHY_IDENTITY = 4, /* every one of its pool is, so that what survives there has a name */
+};
+
+/* What the recorder has to say of a block, in a word of its own (cell.h). 0: nothing. A counted one
+ * is told when its block is freed; others are forgotten with it. */
+#define TM_CELL_COUNTED (UINT64_C(1) << 63)
+
+/* A block was allocated; returns what its cell is to hold. May allocate: it is not called again
+ * from inside itself. */
+typedef uint64_t tm_hook_record_fn(const void *block, size_t requested, size_t usable, unsigned why,
+                                   const struct tm_caller *caller);
+extern _Atomic(tm_hook_record_fn *) tm_hook_record;
+
+/* A block is freed whose cell held a counted value. Must not allocate. */
+typedef void tm_hook_forget_fn(const void *block, size_t usable, uint64_t cell);
+extern _Atomic(tm_hook_forget_fn *) tm_hook_forget;
 
 #endif

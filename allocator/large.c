@@ -15,6 +15,7 @@ struct tm_lock tm_large_lock;
 struct entry {
     uintptr_t address; /* 0: never used; GRAVE: free, but the probing goes on */
     size_t bytes;      /* of the mapping */
+    uint64_t cell;     /* what the recorder says of it (cell.h) */
 };
 #define GRAVE ((uintptr_t)1)
 
@@ -42,7 +43,7 @@ static struct entry *find(uintptr_t address)
     return NULL;
 }
 
-static void put(uintptr_t address, size_t bytes)
+static struct entry *put(uintptr_t address, size_t bytes)
 {
     size_t slot = slot_of(address);
     while (table[slot].address > GRAVE)
@@ -51,6 +52,8 @@ static void put(uintptr_t address, size_t bytes)
         table_used++;
     table[slot].address = address;
     table[slot].bytes = bytes;
+    table[slot].cell = 0;
+    return &table[slot];
 }
 
 /* Makes sure that one more entry fits. */
@@ -77,7 +80,7 @@ static bool reserve(void)
     table_used = 0;
     for (size_t i = 0; i < old_size; i++)
         if (old[i].address > GRAVE)
-            put(old[i].address, old[i].bytes);
+            put(old[i].address, old[i].bytes)->cell = old[i].cell;
     if (old != NULL)
         tm_os_unmap(old, old_size * sizeof *old);
     return true;
@@ -160,6 +163,17 @@ size_t tm_large_bytes(const void *address)
     return bytes;
 }
 
+uint64_t tm_large_swap_cell(const void *address, uint64_t cell)
+{
+    tm_lock(&tm_large_lock);
+    struct entry *entry = find((uintptr_t)address);
+    uint64_t old = entry == NULL ? 0 : entry->cell;
+    if (entry != NULL)
+        entry->cell = cell;
+    tm_unlock(&tm_large_lock);
+    return old;
+}
+
 /* Takes the entry out. The mapping is the caller's alone from then on. */
 static size_t forget(const void *address)
 {
@@ -211,13 +225,13 @@ void *tm_large_resize(void *address, size_t bytes)
     return moved;
 }
 
-void tm_large_each(void (*visit)(uintptr_t base, uint64_t bytes, void *context), void *context)
+void tm_large_each(tm_large_visit_fn *visit, void *context)
 {
     struct entry *entries = table;
     size_t size = table_size;
     for (size_t i = 0; entries != NULL && i < size; i++)
         if (entries[i].address > GRAVE)
-            visit(entries[i].address, entries[i].bytes, context);
+            visit(entries[i].address, entries[i].bytes, entries[i].cell, context);
 }
 
 void tm_large_table(uintptr_t *base, uint64_t *bytes)

@@ -27,8 +27,13 @@ void tm_large_settle(void);
 /* Unmaps all of them. True if there were any. */
 bool tm_large_trim(void);
 
+/* Exchanges what the recorder says of the mapping (cell.h); 0 is nothing, and what one that is not
+ * there has. A mapping that is resized loses it. */
+uint64_t tm_large_swap_cell(const void *address, uint64_t cell);
+
 /* For the census: calls `visit` for each entry of the table as it is, without the lock. */
-void tm_large_each(void (*visit)(uintptr_t base, uint64_t bytes, void *context), void *context);
+typedef void tm_large_visit_fn(uintptr_t base, uint64_t bytes, uint64_t cell, void *context);
+void tm_large_each(tm_large_visit_fn *visit, void *context);
 /* The table itself. */
 void tm_large_table(uintptr_t *base, uint64_t *bytes);
 

@@ -36,6 +36,10 @@ struct tm_block {
 /* In the owner word of pools whose freed blocks go to the bin while they are warm (heap.h): it
  * keeps them off the path of free that small blocks take. */
 #define TM_OWNER_WARM ((uintptr_t)2)
+/* In the owner word of pools of which the recorder counts blocks, so that he is told when one of
+ * them is freed. */
+#define TM_OWNER_TOLD  ((uintptr_t)8)
+#define TM_OWNER_FLAGS (TM_OWNER_CALLED | TM_OWNER_WARM | TM_OWNER_TOLD)
 
 /* Where a pool is among its heap's; see heap.c. */
 enum tm_pool_place {
@@ -62,12 +66,14 @@ struct tm_pool {
     uint16_t clean;        /* bit i: page i reads as zero and is not resident */
     uint16_t sifted_pages; /* bit i: sifted[i] is not empty */
     uint8_t size_class;
-    bool thin;     /* so few blocks are carved that a bin would be empty again at
-                      once, and more can be */
-    uint8_t place; /* enum tm_pool_place */
-    bool taken;    /* the slot holds a pool */
-    bool listed;   /* in the shared list of its class; guarded by that list's
-                      lock */
+    bool thin;                 /* so few blocks are carved that a bin would be empty again at
+                                  once, and more can be */
+    uint8_t place;             /* enum tm_pool_place */
+    bool taken;                /* the slot holds a pool */
+    bool listed;               /* in the shared list of its class; guarded by that list's
+                                  lock */
+    uint8_t identity;          /* enum tm_pool_identity (sample.h); constant while it is taken */
+    _Atomic uint16_t recorded; /* blocks with a counted cell (cell.h) */
     /* Blocks that others freed, and who may touch the rest: see below. */
     _Alignas(64) _Atomic uint64_t remote;
     struct tm_link link;           /* among its heap's partial or holed pools, or in the shared
@@ -142,8 +148,7 @@ static_assert(TM_SLOT_SHIFT == 16, "the low 16 bits are the offset in the pool")
 /* The owner without the flags. */
 static inline uintptr_t tm_pool_owner(const struct tm_pool *pool)
 {
-    return atomic_load_explicit(&pool->owner, memory_order_relaxed) &
-           ~(TM_OWNER_CALLED | TM_OWNER_WARM);
+    return atomic_load_explicit(&pool->owner, memory_order_relaxed) & ~TM_OWNER_FLAGS;
 }
 
 /* The sum of the counts of all pages: at most 4096. */

@@ -121,10 +121,16 @@ static struct tm_heap *settle_in(void)
     if (heap == NULL)
         return NULL;
     tm_heap = heap;
+    tm_sample_follow(heap);
     /* May allocate itself; the heap is in place. */
     if (tm_on_thread_heap != NULL)
         tm_on_thread_heap();
     return heap;
+}
+
+bool tm_thread_settle(void)
+{
+    return tm_heap->id != 0 || settle_in() != NULL;
 }
 
 struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)

@@ -10,6 +10,10 @@
 /* As tm_heap_refill(), for a thread whose heap is empty: gets it a heap, or serves it from the
  * shared one if its own is gone. */
 struct tm_block *tm_thread_refill(unsigned size_class, bool *zero);
+/* Sees to it that the calling thread has a heap. False: it has none any more, or there is no
+ * memory.
+ */
+bool tm_thread_settle(void);
 /* Frees a block of a pool that is not the calling thread's heap's. */
 void tm_thread_free(struct tm_pool *pool, struct tm_block *block);
 

@@ -181,7 +181,8 @@ static bool power_of_two(size_t value)
 
 static void *new_slow(size_t size)
 {
-    void *ptr = tm_malloc_slow(size);
+    struct tm_caller caller = tm_caller_here();
+    void *ptr = tm_malloc_slow_for(size, &caller);
     return tm_likely(ptr != NULL) ? ptr : new_after_failure(size, 0);
 }
 

@@ -46,12 +46,14 @@ static void fork_prepare(void)
 {
     if (_IO_list_lock != NULL)
         _IO_list_lock();
+    tm_record_fork_prepare();
     tm_fork_prepare();
 }
 
 static void fork_parent(void)
 {
     tm_fork_parent();
+    tm_record_fork_parent();
     if (_IO_list_unlock != NULL)
         _IO_list_unlock();
 }

@@ -3,7 +3,10 @@
 
 #include "allocator/census.h"
 #include "profiler/format/snapshot.h"
+#include "profiler/record/frames.h"
+#include "profiler/record/held.h"
 #include "profiler/record/residency.h"
+#include "profiler/record/sites.h"
 #include "profiler/record/spool.h"
 #include "profiler/record/timeline.h"
 #include "profiler/record/writer.h"
@@ -11,15 +14,22 @@
 #include <string.h>
 
 static struct tm_spool arenas, pools, pages, spans, metadata;
+static bool sites;             /* of the blocks are recorded */
+static uint64_t resident_mask; /* of the arena that was met last, in which the next pools are */
+static uint64_t sites_bytes;   /* resident, of what is kept of sites */
+
+/* What the recorder keeps of sites is called that, in the census, too. */
+static const char SITES[] = "sites";
 
 static void take_arena(const struct tm_census_arena *arena, void *context)
 {
     (void)context;
+    resident_mask = tm_residency_mask(arena->base);
     struct tm_snapshot_arena record = {
         .base = arena->base,
         .free_mask = arena->free_mask,
         .dirty_mask = arena->dirty_mask,
-        .resident_mask = tm_residency_mask(arena->base),
+        .resident_mask = resident_mask,
         .kind = arena->kind,
     };
     tm_spool_add(&arenas, &record, sizeof record);
@@ -38,6 +48,7 @@ static void take_pool(const struct tm_census_pool *pool, void *context)
         .uncarved = pool->uncarved,
         .heap = pool->heap,
         .first_page = TM_NO_PAGES,
+        .identity = (uint16_t)pool->identity,
     };
     if (pool->live > 0 && pool->live < pool->capacity && pool->pages <= TM_CENSUS_POOL_PAGES) {
         record.first_page = (uint32_t)(pages.used / sizeof(struct tm_snapshot_page));
@@ -47,6 +58,9 @@ static void take_pool(const struct tm_census_pool *pool, void *context)
         }
     }
     tm_spool_add(&pools, &record, sizeof record);
+    unsigned first = (unsigned)(pool->base / TM_CENSUS_PAGE % TM_CENSUS_ARENA_PAGES);
+    if (sites)
+        tm_held_pool(pool, (uint16_t)(resident_mask >> first));
 }
 
 static void take_span(const struct tm_census_span *span, void *context)
@@ -59,6 +73,8 @@ static void take_span(const struct tm_census_span *span, void *context)
         .kind = span->kind,
     };
     tm_spool_add(&spans, &record, sizeof record);
+    if (sites)
+        tm_held_span(span, record.resident_bytes);
 }
 
 static void take_meta(const struct tm_census_meta *meta, void *context)
@@ -71,16 +87,26 @@ static void take_meta(const struct tm_census_meta *meta, void *context)
     };
     strncpy(record.what, meta->what, sizeof record.what - 1);
     tm_spool_add(&metadata, &record, sizeof record);
+    if (strcmp(meta->what, SITES) == 0)
+        sites_bytes += record.resident_bytes;
+}
+
+static void take_own(const void *base, size_t bytes, const char *what)
+{
+    struct tm_census_meta own = {.base = (uintptr_t)base, .bytes = bytes, .what = what};
+    if (bytes != 0)
+        take_meta(&own, NULL);
 }
 
 unsigned tm_heap_walk(void)
 {
     static const struct tm_census_visitor visitor = {take_arena, take_pool, take_span, take_meta};
-    struct tm_census_meta own = {.what = "recorder"};
     size_t bytes;
-    own.base = (uintptr_t)tm_timeline_place(&bytes);
-    own.bytes = bytes;
-    take_meta(&own, NULL);
+    sites = tm_held_start();
+    sites_bytes = 0;
+    take_own(tm_timeline_place(&bytes), bytes, "recorder");
+    take_own(tm_frames_place(&bytes), bytes, SITES);
+    take_own(tm_sites_place(&bytes), bytes, SITES);
     return tm_census_walk(&visitor, NULL);
 }
 
@@ -90,7 +116,7 @@ int tm_heap_error(void)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i]->error != 0)
             return all[i]->error;
-    return 0;
+    return tm_held_error();
 }
 
 void tm_heap_free(void)
@@ -98,6 +124,7 @@ void tm_heap_free(void)
     struct tm_spool *all[] = {&arenas, &pools, &pages, &spans, &metadata};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         tm_spool_free(all[i]);
+    tm_held_free();
 }
 
 static void write_spool(uint32_t tag, size_t record_bytes, struct tm_spool *spool)
@@ -113,6 +140,8 @@ void tm_heap_write(void)
     write_spool(TM_TAG_PAGES, sizeof(struct tm_snapshot_page), &pages);
     write_spool(TM_TAG_SPANS, sizeof(struct tm_snapshot_span), &spans);
     write_spool(TM_TAG_METADATA, sizeof(struct tm_snapshot_metadata), &metadata);
+    if (sites)
+        tm_held_write(sites_bytes);
 }
 
 void tm_heap_write_counters(uint64_t pause_ns, uint64_t number)

@@ -11,8 +11,8 @@ unsigned tm_heap_walk(void);
 /* The first error of the spools, or 0. */
 int tm_heap_error(void);
 
-/* Writes ARENAS, POOLS, PAGES, SPANS, METADATA (all empty if nothing was walked), and frees the
- * spools. */
+/* Writes ARENAS, POOLS, PAGES, SPANS, METADATA (all empty if nothing was walked) and, where sites
+ * are recorded, what is known of them (held.h), and frees the spools. */
 void tm_heap_write(void);
 
 /* Gives the spools back without writing. */

@@ -56,6 +56,10 @@ void tm_record_sites(uint32_t sites);
 /* Does what exit= asks for; returns when it is done. */
 void tm_record_exit(void);
 
+/* Before fork, ahead of the allocator's part, and after it in the parent. */
+void tm_record_fork_prepare(void);
+void tm_record_fork_parent(void);
+
 /* Makes the recorder of a forked child its own: no snapshot under way, counters at 0. The timeline
  * is kept: the heap it tells of is the same. */
 void tm_record_fork_child(void);

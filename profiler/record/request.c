@@ -19,7 +19,9 @@
 #include "profiler/format/snapshot.h"
 #include "profiler/record/helper.h"
 #include "profiler/record/job.h"
+#include "profiler/record/loader.h"
 #include "profiler/record/mask.h"
+#include "profiler/record/sites.h"
 #include "profiler/record/summary.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/text.h"
@@ -306,7 +308,23 @@ void tm_record_start(const struct tm_record_settings *given)
     next_number = 1;
     __atomic_store_n(&tidemark_status.signal, given->signal, __ATOMIC_RELAXED);
     tm_timeline_start(given->timeline_ns);
+    tm_sites_start(given);
     tm_threshold_start(given->at_bytes);
+}
+
+void tm_record_sites(uint32_t sites)
+{
+    tm_sites_switch(sites);
+}
+
+void tm_record_fork_prepare(void)
+{
+    tm_sites_fork_prepare();
+}
+
+void tm_record_fork_parent(void)
+{
+    tm_sites_fork_parent();
 }
 
 void tm_record_fork_child(void)
@@ -326,6 +344,8 @@ void tm_record_fork_child(void)
     status->last_path[0] = '\0';
     status->last_step[0] = '\0';
     tm_timeline_fork_child();
+    tm_loader_fork_child();
+    tm_sites_fork_child(settings.children);
     tm_threshold_fork_child(settings.children);
     if (!settings.children)
         settings.exit_kind = TM_EXIT_NONE;

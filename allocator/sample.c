@@ -1,0 +1,305 @@
+/* sample.c: see sample.h. */
+#include "allocator/sample.h"
+
+#include <time.h>
+
+#include "allocator/cell.h"
+#include "allocator/heap_inner.h"
+#include "allocator/large.h"
+#include "allocator/span.h"
+
+_Atomic(tm_hook_record_fn *) tm_hook_record;
+_Atomic(tm_hook_forget_fn *) tm_hook_forget;
+_Atomic bool tm_sample_ever;
+
+/* What all heaps follow. Read by each at a call (heap_inner.h); a mix of old and new lasts for one.
+ */
+static _Atomic uint32_t mode_now;
+static _Atomic uint64_t rate_now = 512 * 1024;
+static _Atomic uint32_t one_in_now;
+static _Atomic uint64_t seed_now;
+static _Atomic uint64_t heaps_seeded;
+
+enum { NEVER = UINT32_MAX };
+
+void tm_sample_seed(uint64_t seed)
+{
+    atomic_store_explicit(&seed_now, seed, memory_order_relaxed);
+}
+
+void tm_sample_set(enum tm_sample_mode mode, uint64_t rate, uint32_t one_in)
+{
+    atomic_store_explicit(&rate_now, rate == 0 ? 1 : rate, memory_order_relaxed);
+    atomic_store_explicit(&one_in_now, one_in, memory_order_relaxed);
+    if (mode != TM_SAMPLE_OFF)
+        atomic_store_explicit(&tm_sample_ever, true, memory_order_relaxed);
+    atomic_store_explicit(&mode_now, mode, memory_order_release);
+    atomic_fetch_add_explicit(&tm_heap_calls, 1, memory_order_release);
+}
+
+/* ---- chance ---- */
+
+/* splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t next_random(struct tm_sampler *sampler)
+{
+    uint64_t z = sampler->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* An exponential with mean 1: -ln(u), by u = m * 2^e and the series of atanh. (libm would be one
+ * more library in every process.) */
+static double exponential(struct tm_sampler *sampler)
+{
+    static const double LN2 = 0.69314718055994530942;
+    uint64_t bits = next_random(sampler) >> 11 | 1; /* of 53 */
+    int width = 64 - __builtin_clzll(bits);
+    double m = (double)bits / (double)(UINT64_C(1) << width); /* 1/2 to 1 */
+    double s = (m - 1) / (m + 1);
+    double square = s * s, power = s, sum = 0;
+    for (int n = 1; n < 40; n += 2, power *= square)
+        sum += power / n;
+    return (53 - width) * LN2 - 2 * sum;
+}
+
+/* Blocks of a class before the next that is a sample: geometric. */
+static uint32_t draw_blocks(struct tm_sampler *sampler, unsigned size_class)
+{
+    double rate = (double)atomic_load_explicit(&rate_now, memory_order_relaxed);
+    double blocks = exponential(sampler) * rate / tm_classes[size_class].block_size;
+    return blocks < NEVER ? (uint32_t)blocks : NEVER - 1;
+}
+
+static uint64_t draw_bytes(struct tm_sampler *sampler)
+{
+    double rate = (double)atomic_load_explicit(&rate_now, memory_order_relaxed);
+    double bytes = exponential(sampler) * rate;
+    return bytes < (double)(UINT64_MAX / 2) ? (uint64_t)bytes : UINT64_MAX / 2;
+}
+
+static uint64_t fresh_seed(const struct tm_heap *heap)
+{
+    uint64_t seed = atomic_load_explicit(&seed_now, memory_order_relaxed);
+    uint64_t number = atomic_fetch_add_explicit(&heaps_seeded, 1, memory_order_relaxed);
+    if (seed == 0) {
+        struct timespec now = {0, 0};
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seed = (uint64_t)now.tv_nsec * UINT64_C(0xd1342543de82ef95) ^ (uint64_t)now.tv_sec << 32 ^
+               (uintptr_t)heap;
+    }
+    return seed + number * UINT64_C(0xa0761d6478bd642f);
+}
+
+/* ---- following what is in force ---- */
+
+static bool any_rest(const struct tm_sampler *sampler)
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        if (sampler->rest[size_class] != NULL)
+            return true;
+    return false;
+}
+
+void tm_sample_follow(struct tm_heap *heap)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    uint32_t mode = atomic_load_explicit(&mode_now, memory_order_acquire);
+    if (mode == sampler->mode)
+        return;
+    sampler->mode = (uint8_t)mode;
+    if (sampler->random == 0)
+        sampler->random = fresh_seed(heap);
+    /* An exponential has no memory: drawing anew, at any time, changes nothing. */
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        sampler->until[size_class] = mode == TM_SAMPLE_SOME  ? draw_blocks(sampler, size_class)
+                                     : mode == TM_SAMPLE_ALL ? 0
+                                                             : NEVER;
+    sampler->span_until = draw_bytes(sampler);
+    sampler->on = mode != TM_SAMPLE_OFF || any_rest(sampler);
+    if (sampler->on)
+        heap->quick_left = 0;
+}
+
+/* ---- dealing ---- */
+
+/* Leaves `keep` blocks of the list, at least one, and returns the others. */
+static struct tm_block *cut(struct tm_block *list, uint32_t keep)
+{
+    while (--keep > 0)
+        list = list->next;
+    struct tm_block *others = list->next;
+    list->next = NULL;
+    return others;
+}
+
+/* Whether the block that is handed out now is to be told, and why. */
+static unsigned ask(struct tm_sampler *sampler, const struct tm_pool *pool)
+{
+    unsigned size_class = pool->size_class;
+    if (sampler->mode == TM_SAMPLE_ALL)
+        return TM_WHY_ALL;
+    if (sampler->mode == TM_SAMPLE_OFF)
+        return 0;
+    unsigned why = pool->identity == TM_POOL_CHOSEN ? TM_WHY_IDENTITY : 0;
+    if (sampler->until[size_class] == 0) {
+        sampler->until[size_class] = draw_blocks(sampler, size_class);
+        return why | TM_WHY_SAMPLE;
+    }
+    sampler->until[size_class]--;
+    return why;
+}
+
+struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
+                                uint32_t count)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    const struct tm_pool *pool = heap->current[size_class];
+    sampler->due_why = ask(sampler, pool);
+    sampler->due = sampler->due_why != 0 ? list : NULL;
+    struct tm_block *others = list->next;
+    count--;
+    bool one_by_one = sampler->mode == TM_SAMPLE_ALL ||
+                      (sampler->mode == TM_SAMPLE_SOME && pool->identity == TM_POOL_CHOSEN);
+    uint32_t bin = one_by_one ? 0 : count;
+    if (bin > sampler->until[size_class])
+        bin = sampler->until[size_class];
+    if (sampler->mode == TM_SAMPLE_SOME)
+        sampler->until[size_class] -= bin;
+    struct tm_block *rest = bin == count ? NULL : bin == 0 ? others : cut(others, bin);
+    heap->bin[size_class] = bin == 0 ? NULL : others;
+    sampler->rest[size_class] = rest;
+    sampler->rest_count[size_class] = count - bin;
+    if (sampler->mode == TM_SAMPLE_OFF)
+        sampler->on = any_rest(sampler);
+    return list;
+}
+
+struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_block *rest = heap->sampler.rest[size_class];
+    return rest == NULL
+               ? NULL
+               : tm_sample_deal(heap, size_class, rest, heap->sampler.rest_count[size_class]);
+}
+
+void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    if (sampler->mode == TM_SAMPLE_SOME) {
+        count += heap->room[size_class];
+        uint32_t *until = &sampler->until[size_class];
+        *until = *until < NEVER - count ? *until + count : NEVER - 1;
+    }
+    heap->room[size_class] = 0;
+}
+
+uint8_t tm_sample_room(struct tm_heap *heap, unsigned size_class, uint8_t most)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    if (sampler->mode != TM_SAMPLE_SOME)
+        return sampler->mode == TM_SAMPLE_ALL ? 0 : most;
+    /* What it had and did not use is part of the countdown again. */
+    tm_sample_take_back(heap, size_class, 0);
+    const struct tm_pool *pool = heap->current[size_class];
+    if (pool != NULL && pool->identity == TM_POOL_CHOSEN)
+        return 0;
+    uint32_t room = sampler->until[size_class] < most ? sampler->until[size_class] : most;
+    sampler->until[size_class] -= room;
+    return (uint8_t)room;
+}
+
+void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    uint32_t one_in = atomic_load_explicit(&one_in_now, memory_order_relaxed);
+    if (sampler->mode != TM_SAMPLE_SOME || one_in == 0)
+        return;
+    bool chosen = (next_random(sampler) >> 32) % one_in == 0 && tm_cells_make(tm_pool_base(pool));
+    pool->identity = chosen ? TM_POOL_CHOSEN : TM_POOL_PASSED;
+}
+
+void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    sampler->due = NULL;
+    if (sampler->mode == TM_SAMPLE_OFF)
+        return;
+    sampler->due_why = sampler->mode == TM_SAMPLE_ALL ? TM_WHY_ALL : TM_WHY_SAMPLE;
+    if (sampler->mode == TM_SAMPLE_SOME) {
+        if (bytes <= sampler->span_until) {
+            sampler->span_until -= bytes;
+            return;
+        }
+        sampler->span_until = draw_bytes(sampler);
+    }
+    sampler->due = span;
+}
+
+/* ---- telling ---- */
+
+void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
+                    const struct tm_caller *caller)
+{
+    unsigned why = heap->sampler.due_why;
+    heap->sampler.due = NULL;
+    tm_hook_record_fn *record = atomic_load_explicit(&tm_hook_record, memory_order_acquire);
+    if (record == NULL)
+        return;
+    struct tm_pool *pool = tm_in_arena(block) ? tm_pool_of(block) : NULL;
+    if (pool == NULL) {
+        uint64_t value = record(block, requested, tm_span_bytes(block), why, caller);
+        if (value != 0)
+            tm_sample_put_span_cell(block, value);
+        return;
+    }
+    tm_cell *cell = tm_cells_make(block) ? tm_cell_of(block) : NULL;
+    if (cell == NULL)
+        return;
+    uint64_t value = record(block, requested, tm_classes[pool->size_class].block_size, why, caller);
+    atomic_store_explicit(cell, value, memory_order_relaxed);
+    if ((value & TM_CELL_COUNTED) == 0)
+        return;
+    /* The pool may have come to have an owner that is not the caller's heap, in what record()
+     * allocated; then the flag does no harm, and this count is read by whoever frees the block. */
+    atomic_fetch_add_explicit(&pool->recorded, 1, memory_order_relaxed);
+    if (tm_pool_owner(pool) == heap->owner)
+        atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
+}
+
+void tm_sample_end(const void *block, size_t usable, uint64_t cell)
+{
+    tm_hook_forget_fn *forget = atomic_load_explicit(&tm_hook_forget, memory_order_acquire);
+    if ((cell & TM_CELL_COUNTED) != 0 && forget != NULL)
+        forget(block, usable, cell);
+}
+
+void tm_sample_forget(struct tm_pool *pool, void *block)
+{
+    tm_cell *cell = tm_cell_of(block);
+    if (cell == NULL || (atomic_load_explicit(cell, memory_order_relaxed) & TM_CELL_COUNTED) == 0)
+        return;
+    uint64_t value = atomic_exchange_explicit(cell, 0, memory_order_relaxed);
+    if ((value & TM_CELL_COUNTED) == 0)
+        return; /* freed twice at the same time */
+    atomic_fetch_sub_explicit(&pool->recorded, 1, memory_order_relaxed);
+    tm_sample_end(block, tm_classes[pool->size_class].block_size, value);
+}
+
+uint64_t tm_sample_take_span_cell(void *span)
+{
+    if (!tm_in_arena(span))
+        return tm_large_swap_cell(span, 0);
+    tm_cell *cell = tm_cell_of(span);
+    return cell == NULL || atomic_load_explicit(cell, memory_order_relaxed) == 0
+               ? 0
+               : atomic_exchange_explicit(cell, 0, memory_order_relaxed);
+}
+
+void tm_sample_put_span_cell(void *span, uint64_t value)
+{
+    if (!tm_in_arena(span))
+        tm_large_swap_cell(span, value);
+    else if (tm_cells_make(span))
+        atomic_store_explicit(tm_cell_of(span), value, memory_order_relaxed);
+}

@@ -1,0 +1,87 @@
+/* sample.h: which allocations are told to the recorder, at no cost to the fast paths. Part of the
+ * heap: touched by its thread only.
+ *
+ * A sample is Poisson by usable bytes: a block of b bytes is one with the probability
+ * 1 - exp(-b / rate). Countdowns for each size class and one for spans, each exponential, make the
+ * same process as one countdown over all bytes would (superposition), and in blocks of one size
+ * such a countdown is a number of blocks. So it is kept where bins are filled: a bin gets no more
+ * blocks than are left until the next sample, and that one is handed out by the refill that finds
+ * the bin empty. What the refill has beyond stays aside, in `rest`, and is dealt out next.
+ *
+ * To record every allocation is the same with a countdown that is always over: the bins stay empty,
+ * and every malloc finds its block in `rest`. So do those from a pool that was chosen when it was
+ * taken, while samples are taken: of such a pool every block is told, so that what survives there
+ * has a name. (Samples alone cannot attribute free memory: one that pins a pool alone stands for
+ * thousands of blocks that do not.)
+ */
+#ifndef TIDEMARK_SAMPLE_H
+#define TIDEMARK_SAMPLE_H
+
+#include "allocator/hooks.h"
+#include "allocator/sizeclass.h"
+
+struct tm_block;
+struct tm_heap;
+struct tm_pool;
+
+enum tm_sample_mode { TM_SAMPLE_OFF = 0, TM_SAMPLE_SOME = 1, TM_SAMPLE_ALL = 2 };
+
+/* What a pool's `identity` says; the recorder's snapshot repeats it. */
+enum tm_pool_identity {
+    TM_POOL_UNASKED = 0, /* taken while no samples were */
+    TM_POOL_PASSED = 1,  /* could have been chosen */
+    TM_POOL_CHOSEN = 2,  /* every block of it is told */
+};
+
+struct tm_sampler {
+    bool on;                    /* blocks are counted: bins are filled through tm_sample_deal() */
+    uint8_t mode;               /* enum tm_sample_mode that the heap follows */
+    uint64_t random;            /* state of the generator */
+    uint64_t span_until;        /* bytes in spans before the next one is a sample */
+    uint32_t until[TM_CLASSES]; /* blocks that the bin may get before the next one is a sample,
+                                   without those of `room` in heap.h */
+    struct tm_block *rest[TM_CLASSES]; /* of pool current[class]: behind the bin's blocks */
+    uint32_t rest_count[TM_CLASSES];
+    struct tm_block *due; /* the block just handed out that is to be told; NULL: it is not */
+    unsigned due_why;     /* enum tm_why bits */
+};
+
+/* Sets what all heaps follow, each from its next slow path on. rate: mean bytes between samples, at
+ * least 1. one_in: of so many pools one is chosen, while samples are taken; 0: none. Any thread;
+ * async-signal-safe. */
+void tm_sample_set(enum tm_sample_mode mode, uint64_t rate, uint32_t one_in);
+/* The seed of the generators of heaps that begin after this; 0: one that nobody can tell. */
+void tm_sample_seed(uint64_t seed);
+/* True from the first time on that anything could be recorded. */
+extern _Atomic bool tm_sample_ever;
+
+/* Makes the heap follow what is in force. Not in the middle of a refill. */
+void tm_sample_follow(struct tm_heap *heap);
+
+/* Deals a list of blocks of the heap's current pool of the class, whose bin is empty. Returns its
+ * first. */
+struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
+                                uint32_t count);
+/* The same with what was left aside; NULL: nothing was. */
+struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
+/* So many blocks come out of the bin that nobody asked for. */
+void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count);
+/* How many freed blocks the bin of a warm class may take, at most `most`. */
+uint8_t tm_sample_room(struct tm_heap *heap, unsigned size_class, uint8_t most);
+/* A pool was taken for the heap. */
+void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool);
+/* A span of so many bytes was taken. */
+void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);
+
+/* Tells the recorder of the block that is due. */
+void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
+                    const struct tm_caller *caller);
+/* A block of a pool with counted cells is freed, by any thread. */
+void tm_sample_forget(struct tm_pool *pool, void *block);
+/* Takes a span's cell out of the records, or puts it back; 0: it is not recorded. A record taken
+ * out is told to be over with tm_sample_end(). */
+uint64_t tm_sample_take_span_cell(void *span);
+void tm_sample_put_span_cell(void *span, uint64_t cell);
+void tm_sample_end(const void *block, size_t usable, uint64_t cell);
+
+#endif

@@ -1,0 +1,238 @@
+/* frames.c: see frames.h. The table only grows: a frame is written whole, then linked, so that
+ * readers need no lock. Adding is done by one thread at a time, which also has the unwinder.
+ */
+#include "profiler/record/frames.h"
+
+#include "allocator/lock.h"
+#include "profiler/format/snapshot.h"
+#include "profiler/record/stack_range.h"
+#include "profiler/record/sys.h"
+#include "profiler/record/unwind.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+enum {
+    HEADS = 1 << 18,
+    LONGEST_CHAIN = 256,                            /* frames that are looked through for one */
+    WHOLE_MAX = TM_FRAMES_MAX - TM_FRAMES_MAX / 16, /* from there on stacks are shortened */
+};
+
+struct table {
+    struct tm_frame frames[TM_FRAMES_MAX]; /* 0 is none */
+    _Atomic uint32_t heads[HEADS];
+};
+
+static _Atomic(struct table *) table;
+static _Atomic uint32_t count = 1;
+struct tm_frames_counts tm_frames_counts;
+
+/* For who adds, and for the unwinder. A leaf: under it nothing allocates nor waits for another
+ * lock. */
+static struct tm_lock lock;
+
+bool tm_frames_start(void)
+{
+    if (atomic_load_explicit(&table, memory_order_acquire) != NULL)
+        return true;
+    long place = tm_sys6(SYS_mmap, 0, sizeof(struct table), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place < 0 && place > -4096)
+        return false;
+    /* Huge pages would make a few frames cost megabytes. */
+    tm_sys3(SYS_madvise, place, sizeof(struct table), MADV_NOHUGEPAGE);
+    struct table *expected = NULL;
+    if (!atomic_compare_exchange_strong(&table, &expected, (struct table *)place))
+        tm_sys3(SYS_munmap, place, sizeof(struct table), 0);
+    return true;
+}
+
+struct tm_frame *tm_frames(void)
+{
+    return atomic_load_explicit(&table, memory_order_relaxed)->frames;
+}
+
+uint32_t tm_frames_count(void)
+{
+    return atomic_load_explicit(&count, memory_order_acquire);
+}
+
+const void *tm_frames_place(size_t *bytes)
+{
+    struct table *place = atomic_load_explicit(&table, memory_order_acquire);
+    *bytes = place == NULL ? 0 : sizeof *place;
+    return place;
+}
+
+/* ---- looking up ---- */
+
+static _Atomic uint32_t *head_of(uint64_t ip, uint32_t below)
+{
+    uint64_t hash = (ip ^ (uint64_t)below << 40) * UINT64_C(0x9e3779b97f4a7c15);
+    return &atomic_load_explicit(&table, memory_order_relaxed)->heads[hash >> 46];
+}
+
+static_assert(HEADS == 1 << (64 - 46), "the shift above");
+
+/* Whether the stack that ends at `end` has, outside the frame, the frames that it had. Stale words
+ * may make it seem so where a function changed the size of its frame meanwhile (alloca): then each
+ * return address further out would have to lie where it did, too. */
+static bool still_there(const struct tm_frame *frames, const struct tm_frame *frame, uintptr_t end,
+                        uint32_t root)
+{
+    for (uint32_t number = frame->parent; number != root; number = frame->parent) {
+        frame = &frames[number];
+        if (number == 0 || (frame->flags & TM_FRAME_THREAD) != 0)
+            return false;
+        if ((frame->flags & TM_FRAME_TRUNCATED) != 0)
+            return frame->parent == root;
+        const uint64_t *sp = (const uint64_t *)end - frame->below;
+        if (sp[-1] != frame->ip)
+            return false;
+    }
+    return true;
+}
+
+/* A frame at the place of which the stack is as it was; 0: there is none. */
+static uint32_t find(uint64_t ip, uint32_t below, uintptr_t end, uint32_t root)
+{
+    const struct tm_frame *frames = tm_frames();
+    uint32_t number = atomic_load_explicit(head_of(ip, below), memory_order_acquire);
+    for (; number != 0; number = frames[number].next)
+        if (frames[number].ip == ip && frames[number].below == below &&
+            still_there(frames, &frames[number], end, root))
+            return number;
+    return 0;
+}
+
+/* ---- adding ---- */
+
+/* Under the lock. 0: the table has `most` frames. */
+static uint32_t add(uint64_t ip, uint32_t below, uint32_t parent, unsigned flags, uint32_t most)
+{
+    struct tm_frame *frames = tm_frames();
+    _Atomic uint32_t *head = head_of(ip, below);
+    uint32_t first = atomic_load_explicit(head, memory_order_relaxed);
+    unsigned length = 0;
+    for (uint32_t number = first; number != 0; number = frames[number].next, length++)
+        if (frames[number].ip == ip && frames[number].below == below &&
+            frames[number].parent == parent && frames[number].flags == flags)
+            return number;
+    uint32_t number = atomic_load_explicit(&count, memory_order_relaxed);
+    /* A function that is called on ever other ways at the same place would make its chain long. */
+    if (number >= most || length > LONGEST_CHAIN)
+        return 0;
+    frames[number].ip = ip;
+    frames[number].parent = parent;
+    frames[number].below = below;
+    frames[number].next = first;
+    frames[number].depth = (uint16_t)(parent == 0 ? 1 : frames[parent].depth + 1);
+    frames[number].flags = (uint16_t)flags;
+    atomic_store_explicit(&count, number + 1, memory_order_release);
+    atomic_store_explicit(head, number, memory_order_release);
+    return number;
+}
+
+uint32_t tm_frames_root(uint64_t thread)
+{
+    tm_lock(&lock);
+    uint32_t number = add(thread, 0, 0, TM_FRAME_THREAD, TM_FRAMES_MAX);
+    tm_unlock(&lock);
+    return number;
+}
+
+/* The caller alone, of a stack that cannot be had or kept. */
+static uint32_t add_shortened(const struct tm_caller *caller, uint32_t root)
+{
+    atomic_fetch_add_explicit(&tm_frames_counts.shortened, 1, memory_order_relaxed);
+    tm_lock(&lock);
+    uint32_t outside = add(0, 0, root, TM_FRAME_TRUNCATED, TM_FRAMES_MAX);
+    uint32_t number = outside == 0 ? 0 : add(caller->ip, 0, outside, 0, TM_FRAMES_MAX);
+    tm_unlock(&lock);
+    return number;
+}
+
+/* The new frames of a stack, innermost first; guarded by the lock. Static, as the stack may be
+ * small. */
+static struct {
+    uintptr_t ip;
+    uint32_t below;
+    bool exact;
+} fresh[TM_FRAMES_DEPTH];
+
+static uint32_t below_end(uintptr_t sp, uintptr_t end)
+{
+    return (uint32_t)((end - sp) / sizeof(uint64_t));
+}
+
+/* Unwinds until a frame is known. Returns how many are not; *outside: what is outside of them. */
+static unsigned unwind(const struct tm_caller *caller, uintptr_t end, uint32_t root,
+                       uint32_t *outside)
+{
+    uintptr_t ip = caller->ip, sp = caller->sp;
+    bool exact = false;
+    unsigned frames = 0;
+    tm_unwind_begin(caller, end);
+    for (;;) {
+        fresh[frames].ip = ip;
+        fresh[frames].below = below_end(sp, end);
+        fresh[frames++].exact = exact;
+        *outside = root;
+        if (!tm_unwind_step(&ip, &sp, &exact))
+            return frames;
+        uint32_t known = find(ip, below_end(sp, end), end, root);
+        if (known != 0 && tm_frames()[known].depth + frames <= TM_FRAMES_DEPTH) {
+            *outside = known;
+            return frames;
+        }
+        if (frames == TM_FRAMES_DEPTH) {
+            atomic_fetch_add_explicit(&tm_frames_counts.truncated, 1, memory_order_relaxed);
+            *outside = add(0, 0, root, TM_FRAME_TRUNCATED, TM_FRAMES_MAX);
+            return frames;
+        }
+    }
+}
+
+static uint32_t add_stack(const struct tm_caller *caller, uintptr_t end, uint32_t root)
+{
+    tm_lock(&lock);
+    uint32_t number;
+    unsigned frames = unwind(caller, end, root, &number);
+    while (frames-- > 0 && (number != 0 || root == 0)) {
+        uint32_t added = add(fresh[frames].ip, fresh[frames].below, number,
+                             fresh[frames].exact ? TM_FRAME_EXACT : 0, WHOLE_MAX);
+        number = added;
+        if (added == 0)
+            break;
+    }
+    tm_unlock(&lock);
+    return number;
+}
+
+uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root)
+{
+    bool own;
+    uintptr_t end = tm_stack_end(caller->sp, &own);
+    uint32_t number = 0;
+    if (end != 0 && tm_unwind_ready()) {
+        number = find(caller->ip, below_end(caller->sp, end), end, root);
+        if (number == 0)
+            number = add_stack(caller, end, root);
+    }
+    return number != 0 ? number : add_shortened(caller, root);
+}
+
+void tm_frames_fork_prepare(void)
+{
+    tm_lock(&lock);
+}
+
+void tm_frames_fork_parent(void)
+{
+    tm_unlock(&lock);
+}
+
+void tm_frames_fork_child(void)
+{
+    tm_lock_reset(&lock);
+}

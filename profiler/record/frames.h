@@ -1,0 +1,64 @@
+/* frames.h: the frames of all stacks that were recorded, as a tree, and the way from a stack to its
+ * place in the tree.
+ *
+ * A frame is the address that a call returns to, where its stack pointer was (counted from the end
+ * of the stack), and the frame that called it. A stack that was there before is found again without
+ * unwinding: its innermost frame is looked up by address and place, and then each return address of
+ * the chain must be where it was the last time. That is some loads a frame. (That a call site and
+ * the depth of the stack nearly name the calling context is what "inferred call path profiling",
+ * Mytkowicz, Coughlin and Diwan 2009, found.) Only frames that are new are unwound, by libunwind,
+ * until one is known.
+ */
+#ifndef TIDEMARK_RECORD_FRAMES_H
+#define TIDEMARK_RECORD_FRAMES_H
+
+#include "allocator/hooks.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TM_FRAMES_MAX = 1 << 20, /* of the table */
+    TM_FRAMES_DEPTH = 64,    /* of a stack: the innermost ones */
+};
+
+struct tm_frame {
+    uint64_t ip;           /* as tm_snapshot_frame.address */
+    uint32_t parent;       /* number of the calling frame; 0: none */
+    uint32_t below;        /* words from its stack pointer to the end of the stack */
+    uint32_t next;         /* number of the next frame of the same hash */
+    _Atomic uint32_t site; /* sites.c's: the site of the stack that ends here; 0: none yet */
+    uint16_t depth;        /* frames from here outwards */
+    uint16_t flags;        /* enum tm_snapshot_frame_flag */
+    uint32_t reserved;
+};
+
+struct tm_frames_counts {
+    _Atomic uint64_t truncated; /* stacks that had more frames */
+    _Atomic uint64_t shortened; /* stacks of which only the caller is recorded: no room, no
+                                   unwinder, or a stack that cannot be read */
+};
+extern struct tm_frames_counts tm_frames_counts;
+
+/* Maps the table. False: no memory. Async-signal-safe; does nothing the second time. */
+bool tm_frames_start(void);
+
+/* Number of the innermost frame of the calling thread's stack, from the caller outwards. root: what
+ * stands at the outer end, a frame made by tm_frames_root(), or 0. 0: the table is full. Not in a
+ * signal handler that interrupted it on the same thread: the caller sees to that. */
+uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root);
+/* A frame that stands for a thread; 0: the table is full. */
+uint32_t tm_frames_root(uint64_t thread);
+
+/* The table, of which 1 to tm_frames_count() - 1 are frames; may be read without a lock. */
+struct tm_frame *tm_frames(void);
+uint32_t tm_frames_count(void);
+/* Address and bytes of what is mapped; 0 bytes: nothing. */
+const void *tm_frames_place(size_t *bytes);
+
+/* Around fork: nobody is adding a frame. */
+void tm_frames_fork_prepare(void);
+void tm_frames_fork_parent(void);
+void tm_frames_fork_child(void);
+
+#endif

@@ -1,0 +1,77 @@
+/* loader.c: see loader.h. */
+#include "profiler/record/loader.h"
+
+#include "profiler/record/record.h"
+#include "profiler/record/unwind.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+
+enum { NOT_WANTED = 0, READY = 1, UNDER_WAY = 2 }; /* of tidemark_status.unwinder */
+
+static bool wanted; /* atomic: somebody is to start the thread */
+
+static void publish(int result)
+{
+    __atomic_store_n(&tidemark_status.unwinder, result == 0 ? READY : result, __ATOMIC_RELEASE);
+}
+
+void tm_loader_load(void)
+{
+    publish(tm_unwind_load());
+}
+
+void tm_loader_want(void)
+{
+    int32_t expected = NOT_WANTED;
+    if (__atomic_compare_exchange_n(&tidemark_status.unwinder, &expected, UNDER_WAY, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        __atomic_store_n(&wanted, true, __ATOMIC_RELEASE);
+}
+
+static void *load(void *nothing)
+{
+    tm_loader_load();
+    return nothing;
+}
+
+/* With every signal blocked: the program's handlers are not to run on it. */
+static int start_thread(void)
+{
+    enum { STACK_BYTES = 256 * 1024 };
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    pthread_t thread;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0)
+        return error;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, &attributes, load, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+void tm_loader_look(void)
+{
+    if (!__atomic_load_n(&wanted, __ATOMIC_RELAXED) ||
+        !__atomic_exchange_n(&wanted, false, __ATOMIC_ACQ_REL))
+        return;
+    int saved = errno;
+    int error = start_thread();
+    if (error != 0)
+        publish(-error);
+    errno = saved;
+}
+
+void tm_loader_fork_child(void)
+{
+    /* The thread that was at it is not there. */
+    if (__atomic_load_n(&tidemark_status.unwinder, __ATOMIC_RELAXED) == UNDER_WAY)
+        __atomic_store_n(&wanted, true, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,359 @@
+/* sites.c: see sites.h. What the allocator tells comes in here: a block was allocated, a block is
+ * freed. Both run on the program's threads, outside the allocator's locks and slow paths, and
+ * inside a signal handler if the program calls malloc in one: then a thread may come here while it
+ * is here, and is sent away.
+ */
+#include "profiler/record/sites.h"
+
+#include "allocator/hooks.h"
+#include "allocator/lock.h"
+#include "allocator/sample.h"
+#include "profiler/record/cells.h"
+#include "profiler/record/frames.h"
+#include "profiler/record/loader.h"
+#include "profiler/record/sys.h"
+#include "profiler/record/timeline.h"
+#include "profiler/record/unwind.h"
+#include "profiler/record/weight.h"
+
+#include <sys/mman.h>
+
+static_assert((int)TM_SITES_OFF == (int)TM_SAMPLE_OFF, "modes are the same");
+static_assert((int)TM_SITES_SAMPLE == (int)TM_SAMPLE_SOME, "modes are the same");
+static_assert((int)TM_SITES_ALL == (int)TM_SAMPLE_ALL, "modes are the same");
+static_assert(TM_SITES_MAX <= 1 << TM_CELL_SITE_BITS, "a cell names any site");
+
+enum {
+    OTHERS = 1, /* number of the site for what no other has room for */
+    CHOSEN_ONE_IN =
+        64, /* of so many pools one has every block's site known while samples are taken */
+    GROUPS = 16,
+};
+
+/* Upper ends of the steps of lifetimes. */
+static const uint64_t LIFETIMES_NS[TM_LIFETIMES] = {
+    UINT64_C(32) * 1000000,       UINT64_C(320) * 1000000,
+    UINT64_C(3200) * 1000000,     UINT64_C(32) * 1000000000,
+    UINT64_C(320) * 1000000000,   UINT64_C(3600) * 1000000000,
+    UINT64_C(36000) * 1000000000, UINT64_MAX};
+
+static _Atomic(struct tm_site *) table;
+static uint32_t site_count = OTHERS + 1;
+static struct tm_lock lock; /* for who adds a site; a leaf */
+
+static struct {
+    uint64_t rate_bytes;
+    bool by_thread;
+} settings;
+static uint32_t mode, ever;         /* enum tm_snapshot_sites; as tm_snapshot_recording.ever */
+static uint64_t since_ns, until_ns; /* as in tm_snapshot_recording */
+static uint64_t missed;
+
+/* Live bytes of all sites, and their height. A height is one turn; a new one counts when it is
+ * 1/1024 above, so that the turns are few. */
+static struct {
+    _Alignas(64) uint64_t live_bytes;
+    uint64_t peak_bytes, peak_ns;
+    uint32_t turn;
+} all = {.turn = 1};
+
+/* Of the calling thread. */
+static _Thread_local struct {
+    bool inside;      /* it is in the recorder: what it allocates there is not recorded */
+    uint32_t root;    /* its frame, where sites are kept apart by thread; 0: not made yet */
+    const void *last; /* the block that it recorded last, while it is live */
+} me __attribute__((tls_model("initial-exec")));
+
+static uint64_t load(const uint64_t *value)
+{
+    return __atomic_load_n(value, __ATOMIC_RELAXED);
+}
+
+static void add(uint64_t *sum, uint64_t more)
+{
+    __atomic_fetch_add(sum, more, __ATOMIC_RELAXED);
+}
+
+static void add_double(double *sum, double more)
+{
+    double seen, next;
+    if (more == 0)
+        return;
+    __atomic_load(sum, &seen, __ATOMIC_RELAXED);
+    do
+        next = seen + more;
+    while (!__atomic_compare_exchange(sum, &seen, &next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
+/* ---- which site ---- */
+
+static uint32_t root_of_thread(void)
+{
+    if (!settings.by_thread)
+        return 0;
+    if (me.root == 0)
+        me.root = tm_frames_root((uint64_t)tm_sys3(SYS_gettid, 0, 0, 0));
+    return me.root;
+}
+
+static uint32_t new_site(uint32_t frame)
+{
+    struct tm_frame *place = &tm_frames()[frame];
+    tm_lock(&lock);
+    uint32_t number = atomic_load_explicit(&place->site, memory_order_relaxed);
+    if (number == 0 && site_count < TM_SITES_MAX) {
+        number = site_count;
+        table[number].frame = frame;
+        __atomic_store_n(&site_count, number + 1, __ATOMIC_RELEASE);
+        atomic_store_explicit(&place->site, number, memory_order_release);
+    }
+    tm_unlock(&lock);
+    return number != 0 ? number : OTHERS;
+}
+
+static uint32_t site_of(const struct tm_caller *caller)
+{
+    uint32_t frame = tm_frames_take(caller, root_of_thread());
+    if (frame == 0)
+        return OTHERS;
+    uint32_t number = atomic_load_explicit(&tm_frames()[frame].site, memory_order_acquire);
+    return number != 0 ? number : new_site(frame);
+}
+
+/* ---- what it did ---- */
+
+/* Before live figures change that may be those of the last height. */
+static void keep_peak(struct tm_site *site)
+{
+    uint32_t turn = __atomic_load_n(&all.turn, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&site->peak_turn, __ATOMIC_RELAXED) == turn)
+        return;
+    __atomic_store_n(&site->peak_blocks, load(&site->live_blocks), __ATOMIC_RELAXED);
+    __atomic_store_n(&site->peak_bytes, load(&site->live_bytes), __ATOMIC_RELAXED);
+    __atomic_store_n(&site->peak_turn, turn, __ATOMIC_RELAXED);
+}
+
+static void note_height(uint64_t live_bytes, uint64_t now)
+{
+    uint64_t peak = load(&all.peak_bytes);
+    if ((int64_t)live_bytes <= (int64_t)(peak + peak / 1024))
+        return;
+    __atomic_store_n(&all.peak_bytes, live_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&all.peak_ns, now, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&all.turn, 1, __ATOMIC_RELAXED);
+}
+
+void tm_site_peak(const struct tm_site *site, uint64_t *blocks, uint64_t *bytes)
+{
+    bool kept = site->peak_turn == all.turn;
+    *blocks = kept ? site->peak_blocks : site->live_blocks;
+    *bytes = kept ? site->peak_bytes : site->live_bytes;
+}
+
+/* Blocks in units and bytes that a recorded block stands for. */
+struct share {
+    uint64_t blocks, bytes;
+    double weight, variance;
+};
+
+static struct share share_of(bool exact, size_t usable)
+{
+    struct tm_weight weight = {.blocks = 1, .variance = 0};
+    if (!exact)
+        weight = tm_weight_of((double)usable, (double)settings.rate_bytes);
+    return (struct share){
+        .blocks = (uint64_t)(weight.blocks * TM_BLOCK_UNITS + 0.5),
+        .bytes = (uint64_t)(weight.blocks * (double)usable + 0.5),
+        .weight = weight.blocks,
+        .variance = weight.variance,
+    };
+}
+
+static unsigned size_step(size_t requested)
+{
+    unsigned step = 0;
+    while (step < TM_SIZE_STEPS - 1 && requested > (size_t)16 << step)
+        step++;
+    return step;
+}
+
+static void count_allocation(struct tm_site *site, size_t requested, size_t usable, bool exact,
+                             uint64_t now)
+{
+    struct share share = share_of(exact, usable);
+    keep_peak(site);
+    add(&site->samples, 1);
+    add(&site->allocated_blocks, share.blocks);
+    add(&site->allocated_bytes, share.bytes);
+    add(&site->allocated_requested, (uint64_t)(share.weight * (double)requested + 0.5));
+    add_double(&site->allocated_bytes_variance, share.variance * (double)usable * (double)usable);
+    __atomic_fetch_add(&site->size_samples[size_step(requested)], 1, __ATOMIC_RELAXED);
+    add(&site->live_blocks, share.blocks);
+    add(&site->live_bytes, share.bytes);
+    note_height(__atomic_add_fetch(&all.live_bytes, share.bytes, __ATOMIC_RELAXED), now);
+}
+
+/* ---- what the allocator tells ---- */
+
+static uint64_t record(const void *block, size_t requested, size_t usable, unsigned why,
+                       const struct tm_caller *caller)
+{
+    if (me.inside) {
+        add(&missed, 1);
+        return 0;
+    }
+    me.inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    tm_loader_look();
+    uint64_t now = tm_timeline_now_ns();
+    uint32_t number = site_of(caller);
+    uint64_t flags = 0;
+    if (why != TM_WHY_IDENTITY) {
+        bool exact = (why & TM_WHY_ALL) != 0;
+        flags = TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0);
+        count_allocation(&table[number], requested, usable, exact, now);
+        me.last = block;
+    }
+    atomic_signal_fence(memory_order_seq_cst);
+    me.inside = false;
+    return tm_cell_pack(flags, number, now, requested, usable);
+}
+
+static void forget(const void *block, size_t usable, uint64_t cell)
+{
+    uint32_t number = tm_cell_site(cell);
+    struct tm_site *site = &table[number];
+    struct share share = share_of((cell & TM_CELL_EXACT) != 0, usable);
+    keep_peak(site);
+    add(&site->live_blocks, -share.blocks);
+    add(&site->live_bytes, -share.bytes);
+    add(&all.live_bytes, -share.bytes);
+    if (me.last == block) {
+        add(&site->temporary_blocks, share.blocks);
+        me.last = NULL;
+    }
+    uint64_t now = tm_timeline_now_ns(), birth = tm_cell_birth_ns(cell);
+    unsigned step = 0;
+    while (step < TM_LIFETIMES - 1 && now - birth > LIFETIMES_NS[step])
+        step++;
+    add(&site->ended_blocks[step], share.blocks);
+}
+
+/* ---- on and off ---- */
+
+static bool map_table(void)
+{
+    enum { BYTES = TM_SITES_MAX * sizeof(struct tm_site) };
+    if (atomic_load_explicit(&table, memory_order_acquire) != NULL)
+        return true;
+    long place = tm_sys6(SYS_mmap, 0, BYTES, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place < 0 && place > -4096)
+        return false;
+    tm_sys3(SYS_madvise, place, BYTES, MADV_NOHUGEPAGE);
+    struct tm_site *expected = NULL;
+    if (!atomic_compare_exchange_strong(&table, &expected, (struct tm_site *)place))
+        tm_sys3(SYS_munmap, place, BYTES, 0);
+    return true;
+}
+
+void tm_sites_switch(uint32_t sites)
+{
+    bool on = sites != TM_SITES_OFF;
+    if (on && (!tm_frames_start() || !map_table())) {
+        __atomic_fetch_add(&tidemark_status.switches, 1, __ATOMIC_RELEASE);
+        return;
+    }
+    if (on && ever == 0)
+        since_ns = tm_timeline_now_ns();
+    until_ns = on ? 0 : tm_timeline_now_ns();
+    ever |= on ? 1u << sites : 0;
+    mode = sites;
+    if (on) {
+        atomic_store(&tm_hook_record, record);
+        atomic_store(&tm_hook_forget, forget);
+        tm_loader_want();
+    }
+    tm_sample_set((enum tm_sample_mode)sites, settings.rate_bytes, CHOSEN_ONE_IN);
+    __atomic_store_n(&tidemark_status.sites, (int32_t)sites, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&tidemark_status.switches, 1, __ATOMIC_RELEASE);
+}
+
+void tm_sites_start(const struct tm_record_settings *given)
+{
+    settings.rate_bytes = given->rate_bytes;
+    settings.by_thread = given->by_thread;
+    tidemark_status.rate_bytes = given->rate_bytes;
+    tm_sample_seed(given->seed);
+    if (given->sites == TM_SITES_OFF)
+        return;
+    me.inside = true;
+    tm_loader_load();
+    me.inside = false;
+    tm_sites_switch(given->sites);
+}
+
+void tm_sites_fork_prepare(void)
+{
+    tm_frames_fork_prepare();
+    tm_lock(&lock);
+}
+
+void tm_sites_fork_parent(void)
+{
+    tm_unlock(&lock);
+    tm_frames_fork_parent();
+}
+
+void tm_sites_fork_child(bool children)
+{
+    tm_lock_reset(&lock);
+    tm_frames_fork_child();
+    me.root = 0;
+    if (!children && mode != TM_SITES_OFF)
+        tm_sites_switch(TM_SITES_OFF);
+}
+
+/* ---- for the snapshot ---- */
+
+const struct tm_site *tm_sites(void)
+{
+    return atomic_load_explicit(&table, memory_order_acquire);
+}
+
+uint32_t tm_sites_count(void)
+{
+    return __atomic_load_n(&site_count, __ATOMIC_ACQUIRE);
+}
+
+const void *tm_sites_place(size_t *bytes)
+{
+    const struct tm_site *place = tm_sites();
+    *bytes = place == NULL ? 0 : TM_SITES_MAX * sizeof(struct tm_site);
+    return place;
+}
+
+void tm_sites_describe(struct tm_snapshot_recording *out)
+{
+    bool everything = mode == TM_SITES_ALL || (ever & 1u << TM_SITES_SAMPLE) == 0;
+    out->sites = mode;
+    out->ever = ever;
+    out->rate_bytes = settings.rate_bytes;
+    out->identity_one_in = everything ? 1 : CHOSEN_ONE_IN;
+    out->identity_groups = everything ? 1 : GROUPS;
+    out->since_ns = since_ns;
+    out->until_ns = until_ns;
+    out->peak_bytes = all.peak_bytes;
+    out->peak_ns = all.peak_ns;
+    out->missed = missed;
+    out->truncated = atomic_load(&tm_frames_counts.truncated);
+    out->shortened = atomic_load(&tm_frames_counts.shortened);
+    out->frame_count = tm_frames_count();
+    out->frame_limit = TM_FRAMES_MAX;
+    out->site_count = tm_sites_count();
+    out->site_limit = TM_SITES_MAX;
+    out->depth_limit = TM_FRAMES_DEPTH;
+    out->by_thread = settings.by_thread;
+    for (unsigned i = 0; i < TM_LIFETIMES; i++)
+        out->lifetime_ns[i] = LIFETIMES_NS[i];
+}

@@ -14,6 +14,7 @@
 #include "preload/signals.h"
 
 #include "allocator/tidemark_alloc.h"
+#include "profiler/format/snapshot.h"
 #include "profiler/record/record.h"
 
 #include <errno.h>
@@ -29,19 +30,41 @@ int __sigaction(int signal_number, const struct sigaction *action, struct sigact
 __sighandler_t ssignal(int signal_number, __sighandler_t handler);
 __sighandler_t __sysv_signal(int signal_number, __sighandler_t handler);
 
+/* A request that came with a value. */
+static void on_value(int value)
+{
+    int saved = errno;
+    switch (value) {
+    case TM_REQUEST_SNAPSHOT:
+        tm_record_request();
+        break;
+    case TM_REQUEST_TRIM:
+        tm_trim_from_signal();
+        __atomic_fetch_add(&tidemark_status.trims, 1, __ATOMIC_RELEASE);
+        break;
+    case TM_REQUEST_SITES_OFF:
+        tm_record_sites(TM_SITES_OFF);
+        break;
+    case TM_REQUEST_SITES_SAMPLE:
+        tm_record_sites(TM_SITES_SAMPLE);
+        break;
+    case TM_REQUEST_SITES_ALL:
+        tm_record_sites(TM_SITES_ALL);
+        break;
+    default: /* the program's own business */
+        break;
+    }
+    errno = saved;
+}
+
 static void on_signal(int signal_number, siginfo_t *info, void *context)
 {
     (void)signal_number;
     (void)context;
-    if (info->si_code == SI_USER || info->si_code == SI_TKILL ||
-        (info->si_code == SI_QUEUE && info->si_value.sival_int == TM_REQUEST_SNAPSHOT)) {
+    if (info->si_code == SI_USER || info->si_code == SI_TKILL)
         tm_record_request();
-    } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == TM_REQUEST_TRIM) {
-        int saved = errno;
-        tm_trim_from_signal();
-        errno = saved;
-        __atomic_fetch_add(&tidemark_status.trims, 1, __ATOMIC_RELEASE);
-    }
+    else if (info->si_code == SI_QUEUE)
+        on_value(info->si_value.sival_int);
 }
 
 /* The process whose handlers these are: a vfork child runs on its parent's memory. */

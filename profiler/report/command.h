@@ -7,6 +7,8 @@
 
 int tm_command_run(int argc, char **argv);
 int tm_command_snapshot(int argc, char **argv);
+int tm_command_start(int argc, char **argv);
+int tm_command_stop(int argc, char **argv);
 int tm_command_trim(int argc, char **argv);
 int tm_command_report(int argc, char **argv);
 int tm_command_compare(int argc, char **argv);

@@ -5,11 +5,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { POLLS = 1000, RESEND_EVERY = 100, SETTLE_POLLS = 20 };
-static const long POLL_NS = 5 * 1000 * 1000;
+enum { SETTLE_POLLS = 20 };
 
 static void print_help(FILE *out)
 {
@@ -35,30 +33,6 @@ static double rss_mib(pid_t pid)
     return (double)resident * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
-static void pause_once(void)
-{
-    struct timespec pause = {0, POLL_NS};
-    nanosleep(&pause, NULL);
-}
-
-/* Waits until the library counted a trim. A signal that came while the same one was pending is
- * lost: then it is sent again. */
-static bool wait_done(struct tm_target *target)
-{
-    uint32_t before = target->status.trims;
-    for (int i = 1; i <= POLLS; i++) {
-        pause_once();
-        if (!tm_target_refresh(target))
-            return false;
-        if (target->status.trims != before)
-            return true;
-        if (i % RESEND_EVERY == 0 && !tm_target_is_pending(target) &&
-            (tm_target_check_signal(target) != 0 || tm_target_send(target, TM_REQUEST_TRIM) != 0))
-            return false;
-    }
-    return false;
-}
-
 int tm_command_trim(int argc, char **argv)
 {
     struct tm_target target;
@@ -76,17 +50,10 @@ int tm_command_trim(int argc, char **argv)
     if (result != 0)
         return result;
     double before = rss_mib(target.pid);
-    if (tm_target_send(&target, TM_REQUEST_TRIM) != 0)
+    if (tm_target_ask(&target, TM_REQUEST_TRIM, &target.status.trims) != 0)
         return 1;
-    if (target.status_at != 0 && !wait_done(&target)) {
-        tm_error("process %d (%s) has not trimmed (state %c): it may be stopped, have ended, or be "
-                 "in a long "
-                 "system call; try again",
-                 (int)target.pid, target.program, tm_target_state(&target));
-        return 1;
-    }
     for (int i = 0; i < SETTLE_POLLS; i++)
-        pause_once();
+        tm_target_pause();
     printf("process %d (%s): RSS %.1f MiB before, %.1f MiB after\n", (int)target.pid,
            target.program, before, rss_mib(target.pid));
     return 0;

@@ -234,7 +234,9 @@ static void guess_from_environment(struct tm_target *target)
     char *rest;
     target->status.signal = SIGUSR2;
     snprintf(target->out, sizeof target->out, "%s", "/tmp/tidemark.%e.%p.%n.heap");
-    if (!initial_variable(target->pid, "TIDEMARK", value, sizeof value))
+    /* With children=no the library has taken the variable's first letter away. */
+    if (!initial_variable(target->pid, "TIDEMARK", value, sizeof value) &&
+        !initial_variable(target->pid, "_IDEMARK", value, sizeof value))
         return;
     for (char *pair = strtok_r(value, ",", &rest); pair != NULL; pair = strtok_r(NULL, ",", &rest))
         if (strncmp(pair, "signal=", 7) == 0)
@@ -246,8 +248,14 @@ static void guess_from_environment(struct tm_target *target)
 bool tm_target_refresh(struct tm_target *target)
 {
     struct tm_status status;
+    memset(&status, 0, sizeof status);
+    /* An older library's is shorter, and what lies behind it is not its own. */
     if (target->status_at == 0 ||
-        !tm_remote_read(target->pid, target->status_at, &status, sizeof status))
+        !tm_remote_read(target->pid, target->status_at, &status,
+                        offsetof(struct tm_status, bytes) + sizeof status.bytes))
+        return false;
+    size_t size = status.bytes < sizeof status ? status.bytes : sizeof status;
+    if (!tm_remote_read(target->pid, target->status_at, &status, size))
         return false;
     status.last_path[sizeof status.last_path - 1] = '\0';
     status.last_step[sizeof status.last_step - 1] = '\0';

@@ -1,6 +1,6 @@
-/* control.h: finding and asking a running process that has the library, for `tidemark snapshot` and
- * `tidemark trim`. Everything that can be known before a signal is sent is found out before: a
- * signal to a process that does not expect it ends it.
+/* control.h: finding and asking a running process that has the library, for `tidemark snapshot`,
+ * `trim`, `start` and `stop`. Everything that can be known before a signal is sent is found out
+ * before: a signal to a process that does not expect it ends it.
  */
 #ifndef TIDEMARK_REPORT_CONTROL_H
 #define TIDEMARK_REPORT_CONTROL_H
@@ -13,14 +13,14 @@
 #include <sys/types.h>
 
 struct tm_target {
-    pid_t pid;           /* as this command sees it */
-    pid_t inner_pid;     /* as the process itself does, in its pid namespace */
-    uintptr_t status_at; /* address of its tidemark_status; 0: its memory may not be read */
-    struct tm_status
-        status;        /* as last read; without memory only `signal`, which its environment tells */
-    char out[1024];    /* without memory: the out pattern that its environment tells */
-    char program[256]; /* its name */
-    bool apart;        /* it has another mount namespace or root directory */
+    pid_t pid;               /* as this command sees it */
+    pid_t inner_pid;         /* as the process itself does, in its pid namespace */
+    uintptr_t status_at;     /* address of its tidemark_status; 0: its memory may not be read */
+    struct tm_status status; /* as last read, 0 beyond its `bytes`; without memory only `signal`,
+                                which its environment tells */
+    char out[1024];          /* without memory: the out pattern that its environment tells */
+    char program[256];       /* its name */
+    bool apart;              /* it has another mount namespace or root directory */
 };
 
 /* Finds the process that text names. 0, or the command's exit status after printing what is wrong.
@@ -33,6 +33,17 @@ int tm_target_check_signal(const struct tm_target *target);
 
 /* Sends the request. 0, or 1 after printing why not. */
 int tm_target_send(const struct tm_target *target, enum tm_request request);
+
+/* Sends the request and waits until `counter`, a field of target->status, has moved; where its
+ * memory may not be read it waits for nothing. 0, or 1 after printing why not. */
+int tm_target_ask(struct tm_target *target, enum tm_request request, const uint32_t *counter);
+
+/* Finds the process that pid names and switches its recording of call sites (enum
+ * tm_snapshot_sites). 0, or the command's exit status after printing what is wrong. */
+int tm_target_switch_sites(const char *pid, int32_t sites, struct tm_target *target);
+
+/* Between two looks at the status: 5 ms. */
+void tm_target_pause(void);
 
 /* Reads status again. False: the process is gone, or its memory may no longer be read. */
 bool tm_target_refresh(struct tm_target *target);

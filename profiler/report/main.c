@@ -12,6 +12,8 @@ static const struct {
 } commands[] = {
     {"run", tm_command_run, "run a command under the library"},
     {"snapshot", tm_command_snapshot, "ask a running process for a snapshot and print its path"},
+    {"start", tm_command_start, "make a running process record which calls allocate"},
+    {"stop", tm_command_stop, "end that"},
     {"trim", tm_command_trim, "make a running process give back all that can go back"},
     {"report", tm_command_report, "explain a snapshot: where every byte of RSS goes"},
     {"compare", tm_command_compare,

@@ -101,6 +101,30 @@ static void values(const char *directory)
     CHECK(status_here()->written == 1);
 }
 
+static void values_for_sites(const char *directory)
+{
+    static const struct {
+        int value;
+        int sites;
+    } steps[] = {
+        {TM_REQUEST_SITES_SAMPLE, TM_SITES_SAMPLE}, {TM_REQUEST_SITES_ALL, TM_SITES_ALL},
+        {TM_REQUEST_SITES_OFF, TM_SITES_OFF},       {TM_REQUEST_SITES_ALL, TM_SITES_ALL},
+        {TM_REQUEST_SITES_OFF, TM_SITES_OFF},
+    };
+    (void)directory;
+    for (uint32_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        union sigval value = {.sival_int = steps[i].value};
+        errno = 4711;
+        CHECK(sigqueue(getpid(), SIGUSR2, value) == 0);
+        CHECK(errno == 4711);
+        CHECK(status_here()->sites == steps[i].sites && status_here()->switches == i + 1);
+        value.sival_int = TM_REQUEST_SITES_ALL + 1; /* nobody's */
+        CHECK(sigqueue(getpid(), SIGUSR2, value) == 0);
+        CHECK(status_here()->sites == steps[i].sites && status_here()->switches == i + 1);
+    }
+    CHECK(status_here()->requested == 0 && status_here()->trims == 0);
+}
+
 static void errno_stays(const char *directory)
 {
     (void)directory;
@@ -172,6 +196,7 @@ int main(int argc, char **argv)
         {"other_signals_untouched", other_signals_untouched, ""},
         {"taken_or_not", taken_or_not, ""},
         {"values", values, ""},
+        {"values_for_sites", values_for_sites, ""},
         {"errno_stays", errno_stays, ""},
         {"descriptors_stay", descriptors_stay, ""},
         {"pipe_ends", pipe_ends, ""},

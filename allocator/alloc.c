@@ -36,24 +36,13 @@ static void *dealt(void *span)
     return span;
 }
 
-static void *take_span(size_t size, size_t alignment, bool zero)
+static __attribute__((noinline)) void *take_span(size_t size, size_t alignment, bool zero)
 {
     void *span = tm_span_take(size, alignment, zero);
     /* Empty pools and chunks are kept; now somebody needs the addresses (RLIMIT_AS). */
     if (tm_unlikely(span == NULL) && trim())
         span = tm_span_take(size, alignment, zero);
     return tm_likely(span != NULL) ? dealt(span) : no_memory();
-}
-
-/* Tells the recorder of a block that was just taken, if it is one that he is to know of. Every
- * entry point that may have taken one ends with it, outside all locks and slow paths. */
-static inline __attribute__((always_inline)) void *told(void *block, size_t requested,
-                                                        const struct tm_caller *caller)
-{
-    struct tm_heap *heap = tm_heap;
-    if (tm_unlikely(heap->sampler.due != NULL) && heap->sampler.due == block)
-        tm_sample_tell(heap, block, requested, caller);
-    return block;
 }
 
 static inline struct tm_block *refill_once(unsigned size_class, bool *zero)
@@ -90,7 +79,6 @@ static inline void *take_small(unsigned size_class, bool *zero)
     return refill(size_class, zero);
 }
 
-/* Of any size; the caller tells the recorder. */
 static inline void *take(size_t size)
 {
     bool zero;
@@ -101,15 +89,28 @@ static inline void *take(size_t size)
     return take_span(size, TM_PAGE, false);
 }
 
-void *tm_malloc_slow_for(size_t size, const struct tm_caller *caller)
+void *tm_take(size_t size)
 {
-    return told(take(size), size, caller);
+    return take(size);
+}
+
+static __attribute__((noinline)) void *take_and_tell(size_t size)
+{
+    return tm_told(take(size), size);
 }
 
 void *tm_malloc_slow(size_t size)
 {
-    struct tm_caller caller = tm_caller_here();
-    return told(take(size), size, &caller);
+    /* The fast path of the larger sizes. (What comes from a bin is nothing to be told of.) */
+    if (size > TM_CLASS_DIRECT_MAX && size <= TM_SMALL_MAX) {
+        struct tm_block **bin = &tm_heap->bin[tm_class_computed(size)];
+        struct tm_block *block = *bin;
+        if (tm_likely(block != NULL)) {
+            *bin = block->next;
+            return block;
+        }
+    }
+    return take_and_tell(size);
 }
 
 void *tm_malloc(size_t size)
@@ -122,14 +123,13 @@ void *tm_calloc(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
         return no_memory();
-    struct tm_caller caller = tm_caller_here();
     if (bytes > TM_SMALL_MAX)
-        return told(take_span(bytes, TM_PAGE, true), bytes, &caller);
+        return tm_told(take_span(bytes, TM_PAGE, true), bytes);
     bool zero;
     void *block = take_small(tm_class_of(bytes), &zero);
     if (block != NULL)
         memset(block, 0, zero ? sizeof(struct tm_block) : bytes);
-    return told(block, bytes, &caller);
+    return tm_told(block, bytes);
 }
 
 void *tm_aligned(size_t alignment, size_t size)
@@ -138,7 +138,6 @@ void *tm_aligned(size_t alignment, size_t size)
         return no_memory();
     if (alignment <= 16)
         return tm_malloc_fast(size);
-    struct tm_caller caller = tm_caller_here();
     if (alignment <= TM_PAGE && size <= TM_SMALL_MAX) {
         /* Pools lie at multiples of 64 KiB: a block size that is a multiple of the alignment gives
          * aligned blocks. The next power of two always is one. */
@@ -146,9 +145,9 @@ void *tm_aligned(size_t alignment, size_t size)
         while (tm_classes[size_class].block_size % alignment != 0)
             size_class++;
         bool zero;
-        return told(take_small(size_class, &zero), size, &caller);
+        return tm_told(take_small(size_class, &zero), size);
     }
-    return told(take_span(size < TM_PAGE ? TM_PAGE : size, alignment, false), size, &caller);
+    return tm_told(take_span(size < TM_PAGE ? TM_PAGE : size, alignment, false), size);
 }
 
 /* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND):
@@ -191,7 +190,7 @@ static uint64_t take_cell(void *span)
                : 0;
 }
 
-static __attribute__((noinline)) void free_span(void *ptr)
+void tm_free_span(void *ptr)
 {
     if (ptr == NULL)
         return;
@@ -203,19 +202,28 @@ static __attribute__((noinline)) void free_span(void *ptr)
         tm_sample_end(ptr, bytes, cell);
 }
 
-void tm_free_slow(void *ptr)
+static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 {
-    struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
-    if (tm_unlikely(pool == NULL)) {
-        free_span(ptr);
-        return;
-    }
-    if (tm_unlikely(atomic_load_explicit(&pool->recorded, memory_order_relaxed) != 0))
-        tm_sample_forget(pool, ptr);
     if (tm_heap->room[pool->size_class] != 0)
         tm_heap_keep_warm(tm_heap, pool->size_class, ptr);
     else
         free_block(pool, ptr);
+}
+
+static __attribute__((noinline)) void free_recorded(struct tm_pool *pool, void *ptr)
+{
+    tm_sample_forget(pool, ptr);
+    free_in_pool(pool, ptr);
+}
+
+void tm_free_slow(struct tm_pool *pool, void *ptr)
+{
+    if (tm_unlikely(!pool->taken))
+        tm_free_span(ptr);
+    else if (tm_unlikely(atomic_load_explicit(&pool->recorded, memory_order_relaxed) != 0))
+        free_recorded(pool, ptr);
+    else
+        free_in_pool(pool, ptr);
 }
 
 void tm_free(void *ptr)
@@ -272,20 +280,19 @@ void *tm_realloc(void *ptr, size_t size)
     }
     if (size > PTRDIFF_MAX)
         return no_memory();
-    struct tm_caller caller = tm_caller_here();
     size_t usable = tm_usable_size(ptr);
     bool span = usable > TM_SMALL_MAX;
     if (span && (size > TM_SMALL_MAX || size >= usable / 2)) {
         void *resized = resize_span(ptr, usable, size);
         if (resized != NULL)
-            return told(resized, size, &caller);
+            return tm_told(resized, size);
     }
     /* A block stays while at least half of it is in use. */
     if (size <= usable && size >= usable / 2)
         return ptr;
     void *moved = move(ptr, usable, size);
     if (moved != NULL)
-        return told(moved, size, &caller);
+        return tm_told(moved, size);
     return size <= usable ? ptr : NULL;
 }
 

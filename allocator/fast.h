@@ -7,9 +7,24 @@
 #include "allocator/heap.h"
 
 void *tm_malloc_slow(size_t size);
-/* The same for a function that the program called. */
-void *tm_malloc_slow_for(size_t size, const struct tm_caller *caller);
-void tm_free_slow(void *ptr);
+/* The same, of which the recorder is not told: the caller ends with tm_told(). */
+void *tm_take(size_t size);
+/* Frees what is in a slot of a chunk, whose descriptor that is, and NULL or anything elsewhere. */
+void tm_free_slow(struct tm_pool *pool, void *ptr);
+void tm_free_span(void *ptr);
+
+/* Tells the recorder of a block that was just taken, if it is one that he is to know of. Every
+ * function that the program calls and that may have taken one ends with it, outside all locks and
+ * slow paths. */
+static inline __attribute__((always_inline)) void *tm_told(void *block, size_t requested)
+{
+    struct tm_heap *heap = tm_heap;
+    if (tm_unlikely(heap->sampler.due != NULL) && heap->sampler.due == block) {
+        struct tm_caller caller = tm_caller_here();
+        tm_sample_tell(heap, block, requested, &caller);
+    }
+    return block;
+}
 
 /* slow: what to call where the bin is empty, the request too large, or there is no heap yet. */
 static inline void *tm_malloc_or(size_t size, void *(*slow)(size_t size))
@@ -39,13 +54,13 @@ static inline void tm_free_fast(void *ptr)
     uintptr_t chunk = tm_opaque((uintptr_t)ptr >> TM_CHUNK_SHIFT);
     if (tm_likely(tm_chunk_valid[chunk] != 0)) {
         struct tm_pool *pool = tm_pool_slot_in(chunk << TM_CHUNK_SHIFT, ptr);
-        if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) ==
-                      tm_thread_self())) {
+        if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_thread_self()))
             tm_heap_free_own(pool, ptr);
-            return;
-        }
+        else
+            tm_free_slow(pool, ptr);
+        return;
     }
-    tm_free_slow(ptr);
+    tm_free_span(ptr);
 }
 
 #endif

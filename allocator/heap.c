@@ -164,6 +164,9 @@ static __attribute__((noinline)) struct tm_block *refill_slow(struct tm_heap *he
         return block;
     }
     bool nested = begin(heap);
+    /* What is called for may be how bins are filled. */
+    if (tm_unlikely(heap->calls_seen != atomic_load_explicit(&tm_heap_calls, memory_order_relaxed)))
+        tm_heap_settle(heap);
     block = fill_bin(heap, size_class, zero);
     tm_heap_settle(heap);
     end(heap, nested);

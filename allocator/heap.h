@@ -69,6 +69,8 @@ void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_b
 
 /* Gives back every free page of the heap's pools and of those that nobody owns. */
 bool tm_heap_purge(struct tm_heap *heap);
+/* Does what is due and what was called for, now. heap is the caller's. */
+void tm_heap_attend(struct tm_heap *heap);
 /* Asks all heaps to do that at their next slow path. */
 void tm_heap_call_for_trim(void);
 /* Makes a heap ready for a thread, or for all threads past their end (owner: see struct tm_heap).

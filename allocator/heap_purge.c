@@ -53,6 +53,7 @@ static void look_at_bonus(struct tm_heap *heap)
 
 static void purge_to(struct tm_heap *heap, uint32_t pages);
 static bool purge_all(struct tm_heap *heap);
+static void empty_bins(struct tm_heap *heap);
 
 void tm_heap_settle(struct tm_heap *heap)
 {
@@ -74,8 +75,8 @@ void tm_heap_settle(struct tm_heap *heap)
         return;
     heap->calls_seen = now;
     /* Past its end a thread is told nothing of: it has no heap of its own. */
-    if (heap == tm_heap)
-        tm_sample_follow(heap);
+    if (heap == tm_heap && tm_sample_follow(heap))
+        empty_bins(heap);
     uint32_t trims = atomic_load_explicit(&trim_calls, memory_order_relaxed);
     if (trims != heap->trim_seen) {
         heap->trim_seen = trims;
@@ -83,6 +84,13 @@ void tm_heap_settle(struct tm_heap *heap)
     } else {
         tm_heap_sweep(heap);
     }
+}
+
+void tm_heap_attend(struct tm_heap *heap)
+{
+    bool nested = begin(heap);
+    tm_heap_settle(heap);
+    end(heap, nested);
 }
 
 void tm_heap_begin(struct tm_heap *heap, uintptr_t owner)
@@ -137,6 +145,12 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
         heap->sampler.rest[size_class] = NULL;
         put_back(heap, size_class, block);
     }
+}
+
+static void empty_bins(struct tm_heap *heap)
+{
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        empty_bin(heap, size_class);
 }
 
 /* The bin has more than a refill, which brings what a pool has at most, and one round of warm
@@ -306,10 +320,8 @@ static void abandon(struct tm_heap *heap, struct tm_pool *pool)
 void tm_heap_wind_up(struct tm_heap *heap)
 {
     bool nested = begin(heap);
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++) {
-        empty_bin(heap, size_class);
-        heap->room[size_class] = 0;
-    }
+    empty_bins(heap);
+    memset(heap->room, 0, sizeof heap->room);
     leave_all(heap, abandon);
     tell_drained(heap);
     end(heap, nested);

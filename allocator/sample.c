@@ -101,12 +101,12 @@ static bool any_rest(const struct tm_sampler *sampler)
     return false;
 }
 
-void tm_sample_follow(struct tm_heap *heap)
+bool tm_sample_follow(struct tm_heap *heap)
 {
     struct tm_sampler *sampler = &heap->sampler;
     uint32_t mode = atomic_load_explicit(&mode_now, memory_order_acquire);
     if (mode == sampler->mode)
-        return;
+        return false;
     sampler->mode = (uint8_t)mode;
     if (sampler->random == 0)
         sampler->random = fresh_seed(heap);
@@ -119,6 +119,13 @@ void tm_sample_follow(struct tm_heap *heap)
     sampler->on = mode != TM_SAMPLE_OFF || any_rest(sampler);
     if (sampler->on)
         heap->quick_left = 0;
+    return true;
+}
+
+void tm_sample_follow_now(void)
+{
+    if (tm_heap->id != 0)
+        tm_heap_attend(tm_heap);
 }
 
 /* ---- dealing ---- */

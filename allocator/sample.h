@@ -50,13 +50,16 @@ struct tm_sampler {
  * least 1. one_in: of so many pools one is chosen, while samples are taken; 0: none. Any thread;
  * async-signal-safe. */
 void tm_sample_set(enum tm_sample_mode mode, uint64_t rate, uint32_t one_in);
+/* The calling thread's heap follows at once. */
+void tm_sample_follow_now(void);
 /* The seed of the generators of heaps that begin after this; 0: one that nobody can tell. */
 void tm_sample_seed(uint64_t seed);
 /* True from the first time on that anything could be recorded. */
 extern _Atomic bool tm_sample_ever;
 
-/* Makes the heap follow what is in force. Not in the middle of a refill. */
-void tm_sample_follow(struct tm_heap *heap);
+/* Makes the heap follow what is in force. True if that is something else than before. Not in the
+ * middle of a refill; the caller empties the bins, whose blocks nobody counted. */
+bool tm_sample_follow(struct tm_heap *heap);
 
 /* Deals a list of blocks of the heap's current pool of the class, whose bin is empty. Returns its
  * first. */

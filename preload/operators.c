@@ -181,9 +181,8 @@ static bool power_of_two(size_t value)
 
 static void *new_slow(size_t size)
 {
-    struct tm_caller caller = tm_caller_here();
-    void *ptr = tm_malloc_slow_for(size, &caller);
-    return tm_likely(ptr != NULL) ? ptr : new_after_failure(size, 0);
+    void *ptr = tm_take(size);
+    return tm_likely(ptr != NULL) ? tm_told(ptr, size) : new_after_failure(size, 0);
 }
 
 void *tm_new(size_t size)

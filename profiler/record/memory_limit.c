@@ -38,7 +38,7 @@ static struct place {
     bool fits;              /* it shows a group that the process's own is, or lies under */
     char group[PATH_BYTES]; /* the process's; "": it has none here */
     char mount[PATH_BYTES]; /* where the groups are mounted */
-    char root[PATH_BYTES];  /* the group that is mounted there */
+    char root[PATH_BYTES];  /* the group that is mounted there; "" as "/" */
 } places[VERSIONS];
 
 static void copy(char to[PATH_BYTES], const char *from)
@@ -183,10 +183,8 @@ uint64_t tm_memory_limit(void)
     tm_proc_lines("/proc/self/cgroup", take_group, NULL);
     tm_proc_lines("/proc/self/mountinfo", take_mount, NULL);
     for (int i = 0; i < VERSIONS; i++) {
-        if (!places[i].mounted) {
+        if (!places[i].mounted)
             copy(places[i].mount, versions[i].mount);
-            copy(places[i].root, "/");
-        }
         ask_groups(&places[i], versions[i].file, &least);
     }
     if (tm_sys3(SYS_sysinfo, (long)&machine, 0, 0) == 0)

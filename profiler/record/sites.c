@@ -59,9 +59,10 @@ static struct {
 
 /* Of the calling thread. */
 static _Thread_local struct {
-    bool inside;      /* it is in the recorder: what it allocates there is not recorded */
-    uint32_t root;    /* its frame, where sites are kept apart by thread; 0: not made yet */
-    const void *last; /* the block that it recorded last, while it is live */
+    bool inside;   /* it is in the recorder: what it allocates there is not recorded */
+    uint32_t root; /* its frame, where sites are kept apart by thread; 0: not made yet */
+    const void
+        *last; /* the block that it allocated last, while it is live, where all are recorded */
 } me __attribute__((tls_model("initial-exec")));
 
 static uint64_t load(const uint64_t *value)
@@ -212,7 +213,7 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
         bool exact = (why & TM_WHY_ALL) != 0;
         flags = TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0);
         count_allocation(&table[number], requested, usable, exact, now);
-        me.last = block;
+        me.last = exact ? block : NULL;
     }
     atomic_signal_fence(memory_order_seq_cst);
     me.inside = false;
@@ -291,6 +292,7 @@ void tm_sites_start(const struct tm_record_settings *given)
     tm_loader_load();
     me.inside = false;
     tm_sites_switch(given->sites);
+    tm_sample_follow_now();
 }
 
 void tm_sites_fork_prepare(void)

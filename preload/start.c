@@ -2,6 +2,7 @@
  * allocator works before any of this ran and after all of it is over; what starts here is the
  * configuration and the recorder.
  */
+#include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 
 #include "allocator/tidemark_alloc.h"
 #include "preload/config.h"
+#include "preload/export.h"
 #include "preload/signals.h"
 #include "profiler/record/record.h"
 
@@ -120,4 +122,22 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 __attribute__((destructor)) static void stop(void)
 {
     tm_record_exit();
+}
+
+typedef int main_fn(int argc, char **argv, char **environment);
+typedef int start_main_fn(main_fn *main, int argc, char **argv, void (*init)(void),
+                          void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+
+/* libc's function that every program's first instructions call, and that calls main: the point at
+ * which libc is ready and nothing of the program has run. (In the constructor above it is not: a
+ * library that is loaded there has libc initialise itself without arguments and environment.) Both
+ * versions of it that programs ask for are one function in glibc since 2.34. */
+start_main_fn __libc_start_main;
+
+EXPORT int __libc_start_main(main_fn *main, int argc, char **argv, void (*init)(void),
+                             void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+    start_main_fn *next = (start_main_fn *)dlsym(RTLD_NEXT, "__libc_start_main");
+    tm_record_main();
+    return next(main, argc, argv, init, fini, rtld_fini, stack_end);
 }

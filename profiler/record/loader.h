@@ -1,12 +1,12 @@
-/* loader.h: when libunwind is loaded (unwind.h): at start if sites are recorded from there; else,
- * once recording is switched on in a running process, by a thread that lives for that only.
+/* loader.h: when libunwind is loaded (unwind.h): before main if sites are recorded from there;
+ * else, once recording is switched on in a running process, by a thread that lives for that only.
  * dlopen() takes the loader's lock, which another thread may hold while it waits for something that
  * the caller of malloc holds; a thread that holds nothing may wait for it as long as need be.
  */
 #ifndef TIDEMARK_RECORD_LOADER_H
 #define TIDEMARK_RECORD_LOADER_H
 
-/* Loads it here and now. At start only. */
+/* Loads it here and now. Before main only. */
 void tm_loader_load(void);
 /* It is wanted: see to it at the next tm_loader_look(). Async-signal-safe. */
 void tm_loader_want(void);

@@ -44,6 +44,9 @@ extern struct tm_status tidemark_status;
 /* Starts the timeline and fills tidemark_status. Keeps a copy of settings. */
 void tm_record_start(const struct tm_record_settings *settings);
 
+/* Once libc is ready and before main: the first point at which a library can be loaded. */
+void tm_record_main(void);
+
 /* Asks for a snapshot. Async-signal-safe, keeps errno, returns after about the time of one
  * clone(2): the work goes on in a thread that lives only for it. All signals are blocked while it
  * runs. */

@@ -312,6 +312,11 @@ void tm_record_start(const struct tm_record_settings *given)
     tm_threshold_start(given->at_bytes);
 }
 
+void tm_record_main(void)
+{
+    tm_sites_main();
+}
+
 void tm_record_sites(uint32_t sites)
 {
     tm_sites_switch(sites);

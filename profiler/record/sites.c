@@ -258,13 +258,12 @@ static bool map_table(void)
     return true;
 }
 
-void tm_sites_switch(uint32_t sites)
+/* False: no memory. */
+static bool switch_to(uint32_t sites)
 {
     bool on = sites != TM_SITES_OFF;
-    if (on && (!tm_frames_start() || !map_table())) {
-        __atomic_fetch_add(&tidemark_status.switches, 1, __ATOMIC_RELEASE);
-        return;
-    }
+    if (on && (!tm_frames_start() || !map_table()))
+        return false;
     if (on && ever == 0)
         since_ns = tm_timeline_now_ns();
     until_ns = on ? 0 : tm_timeline_now_ns();
@@ -273,10 +272,16 @@ void tm_sites_switch(uint32_t sites)
     if (on) {
         atomic_store(&tm_hook_record, record);
         atomic_store(&tm_hook_forget, forget);
-        tm_loader_want();
     }
     tm_sample_set((enum tm_sample_mode)sites, settings.rate_bytes, CHOSEN_ONE_IN);
     __atomic_store_n(&tidemark_status.sites, (int32_t)sites, __ATOMIC_RELAXED);
+    return true;
+}
+
+void tm_sites_switch(uint32_t sites)
+{
+    if (switch_to(sites) && sites != TM_SITES_OFF)
+        tm_loader_want();
     __atomic_fetch_add(&tidemark_status.switches, 1, __ATOMIC_RELEASE);
 }
 
@@ -286,13 +291,17 @@ void tm_sites_start(const struct tm_record_settings *given)
     settings.by_thread = given->by_thread;
     tidemark_status.rate_bytes = given->rate_bytes;
     tm_sample_seed(given->seed);
-    if (given->sites == TM_SITES_OFF)
+    if (given->sites != TM_SITES_OFF && switch_to(given->sites))
+        tm_sample_follow_now();
+}
+
+void tm_sites_main(void)
+{
+    if (mode == TM_SITES_OFF)
         return;
     me.inside = true;
     tm_loader_load();
     me.inside = false;
-    tm_sites_switch(given->sites);
-    tm_sample_follow_now();
 }
 
 void tm_sites_fork_prepare(void)

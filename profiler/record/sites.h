@@ -30,6 +30,8 @@ struct tm_site {
 
 /* Once, at start, before there is a second thread. */
 void tm_sites_start(const struct tm_record_settings *settings);
+/* Before main, once libraries can be loaded. */
+void tm_sites_main(void);
 /* enum tm_snapshot_sites. Async-signal-safe; each thread follows at its next slow path. */
 void tm_sites_switch(uint32_t sites);
 void tm_sites_fork_prepare(void);

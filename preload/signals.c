@@ -30,17 +30,23 @@ int __sigaction(int signal_number, const struct sigaction *action, struct sigact
 __sighandler_t ssignal(int signal_number, __sighandler_t handler);
 __sighandler_t __sysv_signal(int signal_number, __sighandler_t handler);
 
+static void trim(void)
+{
+    int saved = errno;
+    tm_trim_from_signal();
+    errno = saved;
+    __atomic_fetch_add(&tidemark_status.trims, 1, __ATOMIC_RELEASE);
+}
+
 /* A request that came with a value. */
 static void on_value(int value)
 {
-    int saved = errno;
     switch (value) {
     case TM_REQUEST_SNAPSHOT:
         tm_record_request();
         break;
     case TM_REQUEST_TRIM:
-        tm_trim_from_signal();
-        __atomic_fetch_add(&tidemark_status.trims, 1, __ATOMIC_RELEASE);
+        trim();
         break;
     case TM_REQUEST_SITES_OFF:
         tm_record_sites(TM_SITES_OFF);
@@ -54,7 +60,6 @@ static void on_value(int value)
     default: /* the program's own business */
         break;
     }
-    errno = saved;
 }
 
 static void on_signal(int signal_number, siginfo_t *info, void *context)

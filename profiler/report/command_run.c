@@ -15,14 +15,21 @@
 static const char help[] =
     "usage: tidemark run [OPTIONS] -- COMMAND [ARGUMENT...]\n"
     "\n"
-    "Runs COMMAND with libtidemark.so as its allocator. Exit status and\n"
-    "signals are the command's own; `tidemark snapshot PID` then shows what it holds.\n"
+    "Runs COMMAND with libtidemark.so as its allocator, which records the call\n"
+    "sites of a sample of its allocations. Exit status and signals are the command's\n"
+    "own; `tidemark snapshot PID` then shows what it holds, and which calls hold it.\n"
     "\n"
+    "  --sites WHICH        call sites to record: off, sample (the default), all\n"
+    "  --rate BYTES         mean bytes between two samples, 512K by default; K, M and G are known\n"
+    "  --at SIZE            snapshot when RSS gets there: BYTES, or PERCENT% of the memory limit\n"
     "  --out PATTERN        where snapshots go; %p pid, %n number, %e program\n"
     "  --exit WHAT          at exit: none, summary (a few lines on stderr), snapshot\n"
     "  --set KEY=VALUE      any key of the library (see README.md); may be repeated\n"
     "  --no-pythonmalloc    leave CPython's own pools on\n"
     "  --help               this text\n"
+    "\n"
+    "Programs that COMMAND starts run under the library, too, and are profiled unless\n"
+    "--set children=no.\n"
     "\n"
     "Options are passed in the variable TIDEMARK. One that is set already is kept, and what is "
     "asked\n"
@@ -40,9 +47,20 @@ static const char help[] =
     "library\n"
     "was not found, 2 bad usage.\n";
 
-enum { OPTION_OUT = 256, OPTION_EXIT, OPTION_SET, OPTION_NO_PYTHON };
+enum {
+    OPTION_SITES = 256,
+    OPTION_RATE,
+    OPTION_AT,
+    OPTION_OUT,
+    OPTION_EXIT,
+    OPTION_SET,
+    OPTION_NO_PYTHON
+};
 
 static const struct option options[] = {
+    {"sites", required_argument, NULL, OPTION_SITES},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"at", required_argument, NULL, OPTION_AT},
     {"out", required_argument, NULL, OPTION_OUT},
     {"exit", required_argument, NULL, OPTION_EXIT},
     {"set", required_argument, NULL, OPTION_SET},
@@ -98,14 +116,44 @@ static bool add_out(struct request *request, const char *pattern)
     return done;
 }
 
+static bool is_among(const char *value, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcmp(value, *words) == 0)
+            return true;
+    return false;
+}
+
+/* A number above 0 and one of the units, or none. */
+static bool is_amount(const char *value, const char *units)
+{
+    size_t digits = strspn(value, "0123456789");
+    const char *unit = value + digits;
+    return digits > 0 && strspn(value, "0") < digits &&
+           (!*unit || (strchr(units, *unit) && !unit[1]));
+}
+
 static bool take_option(struct request *request, int option, const char *value)
 {
+    static const char *const sites[] = {"off", "sample", "all", NULL};
+    static const char *const exits[] = {"none", "summary", "snapshot", NULL};
     switch (option) {
+    case OPTION_SITES:
+        if (!is_among(value, sites))
+            return bad_value("--sites", value, "it takes off, sample or all");
+        return add_key(request, "sites", value);
+    case OPTION_RATE:
+        if (!is_amount(value, "KMG"))
+            return bad_value("--rate", value, "it takes bytes, at least 1: 65536, 512K, 2M");
+        return add_key(request, "rate", value);
+    case OPTION_AT:
+        if (!is_amount(value, "KMG%") || (strchr(value, '%') && strtoul(value, NULL, 10) > 100))
+            return bad_value("--at", value, "it takes bytes (500M, 2G) or percent (80%)");
+        return add_key(request, "at", value);
     case OPTION_OUT:
         return add_out(request, value);
     case OPTION_EXIT:
-        if (strcmp(value, "none") != 0 && strcmp(value, "summary") != 0 &&
-            strcmp(value, "snapshot") != 0)
+        if (!is_among(value, exits))
             return bad_value("--exit", value, "it takes none, summary or snapshot");
         return add_key(request, "exit", value);
     case OPTION_SET:
@@ -134,9 +182,11 @@ static int become(struct request *request, char **command)
     char *library = tm_find_library();
     if (!library || !tm_preload(library))
         return 1;
-    /* The user's variable, then this command line: later keys win. */
-    char *keys = tm_merge_options(getenv("TIDEMARK"), request->keys);
-    if (!keys || (*keys && setenv("TIDEMARK", keys, 1) != 0))
+    /* What `run` is for, the user's variable, then this command line: later keys win. */
+    char *set = tm_merge_options("sites=sample", getenv("TIDEMARK"));
+    char *keys = set ? tm_merge_options(set, request->keys) : NULL;
+    free(set);
+    if (!keys || setenv("TIDEMARK", keys, 1) != 0)
         return 1;
     if (program.python && request->pythonmalloc)
         setenv("PYTHONMALLOC", "malloc", 0);

@@ -104,10 +104,16 @@ class Run(Temporary):
 
     def test_options_become_keys(self):
         keys = self.keys_of("--exit", "none", "--out", "/x/%p.heap", "--set", "rate=64K", "--set", "rate=32K")
-        self.assertEqual(keys, {"exit": "none", "out": "/x/%p.heap", "rate": "32K"})
+        self.assertEqual(keys, {"sites": "sample", "exit": "none", "out": "/x/%p.heap", "rate": "32K"})
+        keys = self.keys_of("--sites", "all", "--rate", "64K", "--at", "80%", "--exit", "snapshot")
+        self.assertEqual(keys, {"sites": "all", "rate": "64K", "at": "80%", "exit": "snapshot"})
 
-    def test_without_options_there_is_no_variable(self):
-        self.assertNotIn("TIDEMARK", self.environment_of())
+    def test_samples_unless_told_otherwise(self):
+        self.assertEqual(self.keys_of(), {"sites": "sample"})
+        self.assertEqual(self.keys_of(TIDEMARK=""), {"sites": "sample"})
+        self.assertEqual(self.keys_of(TIDEMARK="sites=off"), {"sites": "off"})
+        self.assertEqual(self.keys_of("--set", "sites=all"), {"sites": "all"})
+        self.assertEqual(self.keys_of("--sites", "off", TIDEMARK="sites=all"), {"sites": "off"})
 
     def test_users_variable_is_kept_and_replaced_by_key(self):
         keys = self.keys_of("--set", "timeline=50ms", TIDEMARK="sites=off,timeline=1s,signal=none")
@@ -146,7 +152,11 @@ class Run(Temporary):
     def test_bad_usage(self):
         for bad in ([], ["--"], ["--nonsense", "--", "true"], ["--exit", "maybe", "--", "true"],
                     ["--set", "rate", "--", "true"], ["--set", "=1", "--", "true"],
-                    ["--out", "a,b", "--", "true"]):
+                    ["--out", "a,b", "--", "true"],
+                    *([option, value, "--", "true"] for option, value in (
+                        ("--sites", "on"), ("--sites", ""), ("--rate", "0"), ("--rate", "64KB"), ("--rate", "10%"),
+                        ("--rate", "K"), ("--rate", "1,exit=none"), ("--at", "80%%"), ("--at", "0%"), ("--at", "101%"),
+                        ("--at", "")))):
             done = tidemark("run", *bad)
             self.assertEqual(done.returncode, 2, bad)
             self.assertTrue(done.stderr, bad)

@@ -71,9 +71,10 @@ class Switch(WithTargets):
         self.assertEqual(self.recording(child)[0], OFF)
 
     def test_sleeping_process(self):
-        """It is switched, whether or not it allocates ever again; the message says when that takes effect, or that it has."""
+        """It is switched, whether or not it allocates ever again; the message says from when on, or that it is."""
         child = self.start_sleep()
-        self.assertRegex(self.tidemark('start', child.pid), r'records the call sites of a sample.*(average|allocations)\n')
+        self.assertRegex(self.tidemark('start', child.pid),
+                         r'records the call sites of a sample.*(average|allocations)\n')
         self.assertEqual(self.recording(child)[0], SAMPLE)
         self.tidemark('stop', child.pid)
         self.assertEqual(self.recording(child)[0], OFF)

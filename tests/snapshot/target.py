@@ -1,5 +1,5 @@
-"""For the tests of the command here: processes that run under the library, and `tidemark` asked about them. The script that
-imports this is called with the paths of the command and of the library."""
+"""For the tests of the command here: processes that run under the library, and `tidemark` asked about them. The script
+that imports this is called with the paths of the command and of the library."""
 import os
 import shutil
 import struct

@@ -128,6 +128,12 @@ static void in_a_container(void **state)
                                           {"/sys/fs/memory.max", "1000\n"},
                                           {"/memory.max", "1000\n"},
                                           {NULL, NULL}});
+    /* The mounted group's limit holds below it. */
+    expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/inner\n"},
+                                          {"/proc/self/mountinfo", OTHERS V2_MOUNT},
+                                          {"/sys/fs/cgroup/memory.max", "4096000\n"},
+                                          {"/sys/fs/cgroup/inner/memory.max", "8192000\n"},
+                                          {NULL, NULL}});
     /* Without one: the mount's root is the group as the host names it. */
     expect(4096000, (const struct file[]){
                         {"/proc/self/cgroup", "0::/docker/0123/inner\n"},
@@ -205,6 +211,21 @@ static void odd_mounts(void **state)
                                           {"/one/memory.max", "1000\n"},
                                           {"/three/memory.max", "1000\n"},
                                           {"/t wo/b/memory.max", "4096000\n"},
+                                          {NULL, NULL}});
+    /* Of several that show it the first, and of several that do not, too. */
+    expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/a\n"},
+                                          {"/proc/self/mountinfo",
+                                           "1 1 0:26 / /one rw - cgroup2 cgroup2 rw\n"
+                                           "2 1 0:26 / /two rw - cgroup2 cgroup2 rw\n"},
+                                          {"/one/a/memory.max", "4096000\n"},
+                                          {"/two/a/memory.max", "1000\n"},
+                                          {NULL, NULL}});
+    expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/a\n"},
+                                          {"/proc/self/mountinfo",
+                                           "1 1 0:26 /x /one rw - cgroup2 cgroup2 rw\n"
+                                           "2 1 0:26 /y /two rw - cgroup2 cgroup2 rw\n"},
+                                          {"/one/memory.max", "4096000\n"},
+                                          {"/two/memory.max", "1000\n"},
                                           {NULL, NULL}});
     /* Lines that are cut, or make no sense, are passed over. */
     expect(ram(), (const struct file[]){{"/proc/self/cgroup", "x\n0\n:\n"},

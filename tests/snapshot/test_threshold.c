@@ -28,6 +28,7 @@ static uint64_t clock_now_ns = 5000000000; /* never goes back */
 static uint64_t in_use, rss;
 static bool readable;
 static unsigned looks, requests, earlier_ticks;
+static jmp_buf *stop_here; /* a thread that looks comes no further than here */
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
@@ -46,6 +47,8 @@ long tm_proc_read(const char *path, char *to, size_t size)
 {
     assert_string_equal(path, "/proc/self/statm");
     looks++;
+    if (stop_here != NULL)
+        longjmp(*stop_here, 1);
     if (!readable)
         return -EACCES;
     return snprintf(to, size, "%lu %lu 7 8 0 9 0\n", (unsigned long)(rss / 4096 + 1000),
@@ -214,6 +217,37 @@ static void unreadable_for_a_while(void **state)
     assert_int_equal(requests, 1);
 }
 
+/* Nothing is made of what could not be read: it still is above. */
+static void unreadable_above(void **state)
+{
+    (void)state;
+    rss = LIMIT;
+    tick_later(100);
+    readable = false;
+    tick_later(100);
+    readable = true;
+    tick_later(100);
+    assert_int_equal(looks, 3);
+    assert_int_equal(requests, 1);
+}
+
+/* A thread of the parent was looking when another one forked. */
+static void child_of_a_parent_that_looks(void **state)
+{
+    jmp_buf here;
+    (void)state;
+    rss = LIMIT;
+    stop_here = &here;
+    if (setjmp(here) == 0)
+        tick_later(100);
+    stop_here = NULL;
+    tick_later(100);
+    assert_int_equal(requests, 0); /* one at a time */
+    tm_threshold_fork_child(true);
+    tick_later(100);
+    assert_int_equal(requests, 1);
+}
+
 static void children(void **state)
 {
     (void)state;
@@ -248,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup(armed_again_below_seven_eighths, start),
         cmocka_unit_test_setup(memory_that_is_not_the_heaps, start),
         cmocka_unit_test_setup(unreadable_for_a_while, start),
+        cmocka_unit_test_setup(unreadable_above, start),
+        cmocka_unit_test_setup(child_of_a_parent_that_looks, start),
         cmocka_unit_test_setup(children, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

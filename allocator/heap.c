@@ -109,6 +109,19 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
     return list;
 }
 
+/* Whether the whole list can go into the bin, as no block of it is one to be told of. Counts it if
+ * so.
+ */
+static bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint32_t count)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    if (sampler->mode != TM_SAMPLE_SOME || sampler->until[pool->size_class] < count ||
+        pool->identity == TM_POOL_CHOSEN)
+        return false;
+    sampler->until[pool->size_class] -= count;
+    return true;
+}
+
 /* The same where blocks are counted. before: blocks of the current pool that were in use before the
  * list was drawn from it. */
 static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
@@ -118,6 +131,8 @@ static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct t
     /* What others handed back counts as in use until it is in the pool's own list. */
     for (struct tm_block *block = count == 0 ? list : NULL; block != NULL; block = block->next)
         count++;
+    if (tm_likely(passes(heap, heap->current[size_class], count)))
+        return put_into_bin(heap, size_class, list, zero);
     struct tm_block *first = tm_sample_deal(heap, size_class, list, count);
     heap->bin_zero[size_class] = zero;
     tm_heap_set_level(heap, size_class);
@@ -158,16 +173,11 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
 static __attribute__((noinline)) struct tm_block *refill_slow(struct tm_heap *heap,
                                                               unsigned size_class, bool *zero)
 {
-    struct tm_block *block;
-    if (tm_unlikely(heap->sampler.on) && (block = tm_sample_deal_rest(heap, size_class)) != NULL) {
-        *zero = heap->bin_zero[size_class];
-        return block;
-    }
     bool nested = begin(heap);
     /* What is called for may be how bins are filled. */
     if (tm_unlikely(heap->calls_seen != atomic_load_explicit(&tm_heap_calls, memory_order_relaxed)))
         tm_heap_settle(heap);
-    block = fill_bin(heap, size_class, zero);
+    struct tm_block *block = fill_bin(heap, size_class, zero);
     tm_heap_settle(heap);
     end(heap, nested);
     return block;
@@ -175,6 +185,10 @@ static __attribute__((noinline)) struct tm_block *refill_slow(struct tm_heap *he
 
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero)
 {
+    if (tm_unlikely(heap->sampler.rest[size_class] != NULL)) {
+        *zero = heap->bin_zero[size_class];
+        return tm_sample_deal_rest(heap, size_class);
+    }
     /* The usual case, short: what was freed since the last refill. */
     struct tm_pool *pool = heap->current[size_class];
     if (tm_unlikely(pool == NULL || pool->free == NULL || pool->thin || heap->quick_left == 0 ||
@@ -187,7 +201,11 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
     if (reused != 0)
         heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
     *zero = false;
-    struct tm_block *block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
+    bool counted = heap->sampler.on;
+    uint32_t before = tm_unlikely(counted) ? tm_pool_in_use(pool) : 0;
+    struct tm_block *list = tm_pool_take_free(pool);
+    struct tm_block *block = tm_unlikely(counted) ? deal(heap, size_class, list, false, before)
+                                                  : put_into_bin(heap, size_class, list, false);
     tm_gate_leave(&heap->busy);
     return block;
 }

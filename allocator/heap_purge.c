@@ -57,7 +57,7 @@ static void empty_bins(struct tm_heap *heap);
 
 void tm_heap_settle(struct tm_heap *heap)
 {
-    heap->quick_left = tm_unlikely(heap->sampler.on) ? 0 : QUICK_REFILLS;
+    heap->quick_left = QUICK_REFILLS;
     enum { WORTH_TELLING = 256 };
     if (tm_unlikely(heap->drained - heap->drained_told + WORTH_TELLING > 2 * WORTH_TELLING))
         tell_drained(heap);

@@ -56,10 +56,13 @@ static double exponential(struct tm_sampler *sampler)
     uint64_t bits = next_random(sampler) >> 11 | 1; /* of 53 */
     int width = 64 - __builtin_clzll(bits);
     double m = (double)bits / (double)(UINT64_C(1) << width); /* 1/2 to 1 */
-    double s = (m - 1) / (m + 1);
-    double square = s * s, power = s, sum = 0;
-    for (int n = 1; n < 40; n += 2, power *= square)
-        sum += power / n;
+    double s = (m - 1) / (m + 1), square = s * s;             /* s is -1/3 to 0 */
+    double sum =
+        s * (1 + square *
+                     (1.0 / 3 +
+                      square * (1.0 / 5 +
+                                square * (1.0 / 7 + square * (1.0 / 9 + square * (1.0 / 11 +
+                                                                                  square / 13))))));
     return (53 - width) * LN2 - 2 * sum;
 }
 
@@ -117,8 +120,6 @@ bool tm_sample_follow(struct tm_heap *heap)
                                                              : NEVER;
     sampler->span_until = draw_bytes(sampler);
     sampler->on = mode != TM_SAMPLE_OFF || any_rest(sampler);
-    if (sampler->on)
-        heap->quick_left = 0;
     return true;
 }
 
@@ -185,11 +186,10 @@ struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struc
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_block *rest = heap->sampler.rest[size_class];
-    return rest == NULL
-               ? NULL
-               : tm_sample_deal(heap, size_class, rest, heap->sampler.rest_count[size_class]);
+    return tm_sample_deal(heap, size_class, rest, heap->sampler.rest_count[size_class]);
 }
 
+/* What the bin had room for and did not take is part of the countdown again, too. */
 void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count)
 {
     struct tm_sampler *sampler = &heap->sampler;
@@ -204,12 +204,12 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
 uint8_t tm_sample_room(struct tm_heap *heap, unsigned size_class, uint8_t most)
 {
     struct tm_sampler *sampler = &heap->sampler;
-    if (sampler->mode != TM_SAMPLE_SOME)
-        return sampler->mode == TM_SAMPLE_ALL ? 0 : most;
-    /* What it had and did not use is part of the countdown again. */
-    tm_sample_take_back(heap, size_class, 0);
     const struct tm_pool *pool = heap->current[size_class];
-    if (pool != NULL && pool->identity == TM_POOL_CHOSEN)
+    if (sampler->mode == TM_SAMPLE_OFF)
+        return most;
+    if (heap->room[size_class] != 0)
+        tm_sample_take_back(heap, size_class, 0);
+    if (sampler->mode == TM_SAMPLE_ALL || (pool != NULL && pool->identity == TM_POOL_CHOSEN))
         return 0;
     uint32_t room = sampler->until[size_class] < most ? sampler->until[size_class] : most;
     sampler->until[size_class] -= room;

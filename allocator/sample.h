@@ -65,7 +65,7 @@ bool tm_sample_follow(struct tm_heap *heap);
  * first. */
 struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
                                 uint32_t count);
-/* The same with what was left aside; NULL: nothing was. */
+/* The same with what was left aside. */
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */
 void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count);

@@ -60,6 +60,7 @@ static struct {
 /* Of the calling thread. */
 static _Thread_local struct {
     bool inside;   /* it is in the recorder: what it allocates there is not recorded */
+    bool loading;  /* it loads the unwinder */
     uint32_t root; /* its frame, where sites are kept apart by thread; 0: not made yet */
     const void
         *last; /* the block that it allocated last, while it is live, where all are recorded */
@@ -154,28 +155,22 @@ void tm_site_peak(const struct tm_site *site, uint64_t *blocks, uint64_t *bytes)
 /* Blocks in units and bytes that a recorded block stands for. */
 struct share {
     uint64_t blocks, bytes;
-    double weight, variance;
+    struct tm_weight weight;
 };
 
 static struct share share_of(bool exact, size_t usable)
 {
-    struct tm_weight weight = {.blocks = 1, .variance = 0};
-    if (!exact)
-        weight = tm_weight_of((double)usable, (double)settings.rate_bytes);
-    return (struct share){
-        .blocks = (uint64_t)(weight.blocks * TM_BLOCK_UNITS + 0.5),
-        .bytes = (uint64_t)(weight.blocks * (double)usable + 0.5),
-        .weight = weight.blocks,
-        .variance = weight.variance,
-    };
+    if (exact)
+        return (struct share){TM_BLOCK_UNITS, usable, {.blocks = 1, .variance = 0}};
+    struct tm_weight weight = tm_weight_of((double)usable, (double)settings.rate_bytes);
+    return (struct share){(uint64_t)(weight.blocks * TM_BLOCK_UNITS + 0.5),
+                          (uint64_t)(weight.blocks * (double)usable + 0.5), weight};
 }
 
 static unsigned size_step(size_t requested)
 {
-    unsigned step = 0;
-    while (step < TM_SIZE_STEPS - 1 && requested > (size_t)16 << step)
-        step++;
-    return step;
+    unsigned step = requested <= 16 ? 0 : 60 - (unsigned)__builtin_clzll(requested - 1);
+    return step < TM_SIZE_STEPS ? step : TM_SIZE_STEPS - 1;
 }
 
 static void count_allocation(struct tm_site *site, size_t requested, size_t usable, bool exact,
@@ -186,8 +181,10 @@ static void count_allocation(struct tm_site *site, size_t requested, size_t usab
     add(&site->samples, 1);
     add(&site->allocated_blocks, share.blocks);
     add(&site->allocated_bytes, share.bytes);
-    add(&site->allocated_requested, (uint64_t)(share.weight * (double)requested + 0.5));
-    add_double(&site->allocated_bytes_variance, share.variance * (double)usable * (double)usable);
+    add(&site->allocated_requested,
+        exact ? requested : (uint64_t)(share.weight.blocks * (double)requested + 0.5));
+    add_double(&site->allocated_bytes_variance,
+               share.weight.variance * (double)usable * (double)usable);
     __atomic_fetch_add(&site->size_samples[size_step(requested)], 1, __ATOMIC_RELAXED);
     add(&site->live_blocks, share.blocks);
     add(&site->live_bytes, share.bytes);
@@ -200,7 +197,7 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
                        const struct tm_caller *caller)
 {
     if (me.inside) {
-        add(&missed, 1);
+        add(&missed, !me.loading);
         return 0;
     }
     me.inside = true;
@@ -299,9 +296,9 @@ void tm_sites_main(void)
 {
     if (mode == TM_SITES_OFF)
         return;
-    me.inside = true;
+    me.inside = me.loading = true;
     tm_loader_load();
-    me.inside = false;
+    me.inside = me.loading = false;
 }
 
 void tm_sites_fork_prepare(void)

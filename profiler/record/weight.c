@@ -6,6 +6,8 @@
 static double below_one(double x)
 {
     enum { HALVINGS = 8, TERMS = 12 };
+    if (x < 1.0 / 64) /* what samples are of, mostly */
+        return x * (1 - x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5 * (1 - x / 6)))));
     if (x > 64)
         return 1;
     int halvings = 0;

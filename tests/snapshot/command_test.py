@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from target import LIBRARY, PYTHON, TIDEMARK, WithTargets
+from target import LIBRARY, PYTHON, TIDEMARK, WithTargets, settings_in
 
 
 class Command(WithTargets):
@@ -117,6 +117,18 @@ class Command(WithTargets):
         child = self.start_sleep(settings=f',out={self.directory}/link.%n')
         self.assertEqual(self.tidemark('snapshot', child.pid).strip(), f'{self.directory}/link.2')
         self.assertTrue(os.path.islink(link))
+
+    def test_percent_of_the_limit(self):
+        """The limit is this machine's RAM, or less."""
+        with open('/proc/meminfo') as file:
+            ram = int(file.readline().split()[1]) * 1024
+        at = []
+        for percent in (40, 80):
+            child = self.start_sleep(settings=f',at={percent}%')
+            at.append(int(settings_in(self.tidemark('snapshot', child.pid).strip())['at']))
+        self.assertEqual(at[1], 2 * at[0])
+        self.assertGreater(at[0], 0)
+        self.assertLessEqual(at[1], ram * 80 // 100)
 
     def test_nobody_reads_stderr(self):
         reader, writer = os.pipe()

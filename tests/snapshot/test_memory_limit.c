@@ -135,14 +135,14 @@ static void in_a_container(void **state)
                                           {"/sys/fs/cgroup/inner/memory.max", "8192000\n"},
                                           {NULL, NULL}});
     /* Without one: the mount's root is the group as the host names it. */
-    expect(4096000, (const struct file[]){
-                        {"/proc/self/cgroup", "0::/docker/0123/inner\n"},
-                        {"/proc/self/mountinfo",
-                         OTHERS "30 23 0:26 /docker/0123 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"},
-                        {"/sys/fs/cgroup/memory.max", "8192000\n"},
-                        {"/sys/fs/cgroup/inner/memory.max", "4096000\n"},
-                        {"/sys/fs/cgroup/docker/0123/inner/memory.max", "1000\n"},
-                        {NULL, NULL}});
+    expect(4096000,
+           (const struct file[]){{"/proc/self/cgroup", "0::/a/0123/inner\n"},
+                                 {"/proc/self/mountinfo", OTHERS
+                                  "30 23 0:26 /a/0123 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"},
+                                 {"/sys/fs/cgroup/memory.max", "8192000\n"},
+                                 {"/sys/fs/cgroup/inner/memory.max", "4096000\n"},
+                                 {"/sys/fs/cgroup/a/0123/inner/memory.max", "1000\n"},
+                                 {NULL, NULL}});
     /* Moved out of its namespace's root: only the mounted group can be seen. */
     expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/../other\n"},
                                           {"/proc/self/mountinfo", OTHERS V2_MOUNT},
@@ -150,11 +150,11 @@ static void in_a_container(void **state)
                                           {"/sys/fs/cgroup/../other/memory.max", "1000\n"},
                                           {NULL, NULL}});
     /* A root whose name only begins like the group's. */
-    expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/docker/01234\n"},
+    expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/a/01234\n"},
                                           {"/proc/self/mountinfo",
-                                           "30 23 0:26 /docker/0123 /cg rw - cgroup2 cgroup2 rw\n"},
-                                          {"/cg/memory.max", "4096000\n"},
-                                          {"/cg4/memory.max", "1000\n"},
+                                           "30 23 0:26 /a/0123 /path/cg rw - cgroup2 cgroup2 rw\n"},
+                                          {"/path/cg/memory.max", "4096000\n"},
+                                          {"/path/cg4/memory.max", "1000\n"},
                                           {NULL, NULL}});
 }
 
@@ -205,27 +205,27 @@ static void odd_mounts(void **state)
     /* A blank in the path, and of two mounts the one that shows the group. */
     expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/a/b\n"},
                                           {"/proc/self/mountinfo",
-                                           "1 1 0:26 /other /one rw - cgroup2 cgroup2 rw\n"
+                                           "1 1 0:26 /other /path/one rw - cgroup2 cgroup2 rw\n"
                                            "2 1 0:26 /a /t\\040wo rw opt:1 opt:2 - cgroup2 c rw\n"
-                                           "3 1 0:26 /b /three rw - cgroup2 cgroup2 rw\n"},
-                                          {"/one/memory.max", "1000\n"},
-                                          {"/three/memory.max", "1000\n"},
+                                           "3 1 0:26 /b /path/three rw - cgroup2 cgroup2 rw\n"},
+                                          {"/path/one/memory.max", "1000\n"},
+                                          {"/path/three/memory.max", "1000\n"},
                                           {"/t wo/b/memory.max", "4096000\n"},
                                           {NULL, NULL}});
     /* Of several that show it the first, and of several that do not, too. */
     expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/a\n"},
                                           {"/proc/self/mountinfo",
-                                           "1 1 0:26 / /one rw - cgroup2 cgroup2 rw\n"
-                                           "2 1 0:26 / /two rw - cgroup2 cgroup2 rw\n"},
-                                          {"/one/a/memory.max", "4096000\n"},
-                                          {"/two/a/memory.max", "1000\n"},
+                                           "1 1 0:26 / /path/one rw - cgroup2 cgroup2 rw\n"
+                                           "2 1 0:26 / /path/two rw - cgroup2 cgroup2 rw\n"},
+                                          {"/path/one/a/memory.max", "4096000\n"},
+                                          {"/path/two/a/memory.max", "1000\n"},
                                           {NULL, NULL}});
     expect(4096000, (const struct file[]){{"/proc/self/cgroup", "0::/a\n"},
                                           {"/proc/self/mountinfo",
-                                           "1 1 0:26 /x /one rw - cgroup2 cgroup2 rw\n"
-                                           "2 1 0:26 /y /two rw - cgroup2 cgroup2 rw\n"},
-                                          {"/one/memory.max", "4096000\n"},
-                                          {"/two/memory.max", "1000\n"},
+                                           "1 1 0:26 /x /path/one rw - cgroup2 cgroup2 rw\n"
+                                           "2 1 0:26 /y /path/two rw - cgroup2 cgroup2 rw\n"},
+                                          {"/path/one/memory.max", "4096000\n"},
+                                          {"/path/two/memory.max", "1000\n"},
                                           {NULL, NULL}});
     /* Lines that are cut, or make no sense, are passed over. */
     expect(ram(), (const struct file[]){{"/proc/self/cgroup", "x\n0\n:\n"},

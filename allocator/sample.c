@@ -185,8 +185,16 @@ struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struc
 
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
 {
-    struct tm_block *rest = heap->sampler.rest[size_class];
-    return tm_sample_deal(heap, size_class, rest, heap->sampler.rest_count[size_class]);
+    struct tm_sampler *sampler = &heap->sampler;
+    struct tm_block *rest = sampler->rest[size_class];
+    if (sampler->mode == TM_SAMPLE_ALL) {
+        sampler->rest[size_class] = rest->next;
+        sampler->rest_count[size_class]--;
+        sampler->due = rest;
+        sampler->due_why = TM_WHY_ALL;
+        return rest;
+    }
+    return tm_sample_deal(heap, size_class, rest, sampler->rest_count[size_class]);
 }
 
 /* What the bin had room for and did not take is part of the countdown again, too. */

@@ -24,6 +24,7 @@ static void thread_ends(void *round)
 {
     uintptr_t rounds = (uintptr_t)round;
     tm_thread_ends_soon();
+    tm_record_thread_ends();
     if (rounds < PTHREAD_DESTRUCTOR_ITERATIONS &&
         pthread_setspecific(thread_key, (void *)(rounds + 1)) == 0)
         return;

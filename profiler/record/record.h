@@ -59,6 +59,9 @@ void tm_record_sites(uint32_t sites);
 /* Does what exit= asks for; returns when it is done. */
 void tm_record_exit(void);
 
+/* The calling thread may end; it may also go on. */
+void tm_record_thread_ends(void);
+
 /* Before fork, ahead of the allocator's part, and after it in the parent. */
 void tm_record_fork_prepare(void);
 void tm_record_fork_parent(void);

@@ -322,6 +322,11 @@ void tm_record_sites(uint32_t sites)
     tm_sites_switch(sites);
 }
 
+void tm_record_thread_ends(void)
+{
+    tm_sites_thread_ends();
+}
+
 void tm_record_fork_prepare(void)
 {
     tm_sites_fork_prepare();

@@ -91,7 +91,6 @@ static void complete(struct tm_snapshot_site *out, const struct tm_site *site, u
 {
     out->number = number;
     out->frame = site->frame;
-    out->samples = site->samples;
     out->allocated_blocks = site->allocated_blocks;
     out->allocated_bytes = site->allocated_bytes;
     out->allocated_requested = site->allocated_requested;
@@ -101,7 +100,7 @@ static void complete(struct tm_snapshot_site *out, const struct tm_site *site, u
         out->ended_blocks[i] = site->ended_blocks[i];
     tm_site_peak(site, &out->peak_blocks, &out->peak_bytes);
     for (unsigned i = 0; i < TM_SIZE_STEPS; i++)
-        out->size_samples[i] = site->size_samples[i];
+        out->samples += out->size_samples[i] = site->size_samples[i];
 }
 
 void tm_site_sums_write(void)

@@ -17,6 +17,7 @@
 #include "profiler/record/weight.h"
 
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 
 static_assert((int)TM_SITES_OFF == (int)TM_SAMPLE_OFF, "modes are the same");
 static_assert((int)TM_SITES_SAMPLE == (int)TM_SAMPLE_SOME, "modes are the same");
@@ -59,11 +60,12 @@ static struct {
 
 /* Of the calling thread. */
 static _Thread_local struct {
-    bool inside;   /* it is in the recorder: what it allocates there is not recorded */
-    bool loading;  /* it loads the unwinder */
-    uint32_t root; /* its frame, where sites are kept apart by thread; 0: not made yet */
+    bool inside;    /* it is in the recorder: what it allocates there is not recorded */
+    bool loading;   /* it loads the unwinder */
+    uint32_t root;  /* its frame, where sites are kept apart by thread; 0: not made yet */
+    int64_t untold; /* bytes by which it changed the live ones of all sites since it told */
     const void
-        *last; /* the block that it allocated last, while it is live, where all are recorded */
+        *last; /* the block that it allocated last, while it is live; where all are recorded */
 } me __attribute__((tls_model("initial-exec")));
 
 static uint64_t load(const uint64_t *value)
@@ -71,9 +73,13 @@ static uint64_t load(const uint64_t *value)
     return __atomic_load_n(value, __ATOMIC_RELAXED);
 }
 
+/* A locked addition costs some 20 cycles, of which a recorded pair would make a dozen. */
 static void add(uint64_t *sum, uint64_t more)
 {
-    __atomic_fetch_add(sum, more, __ATOMIC_RELAXED);
+    if (__libc_single_threaded)
+        *sum += more;
+    else
+        __atomic_fetch_add(sum, more, __ATOMIC_RELAXED);
 }
 
 static void add_double(double *sum, double more)
@@ -124,32 +130,59 @@ static uint32_t site_of(const struct tm_caller *caller)
 
 /* ---- what it did ---- */
 
+static uint64_t live_blocks_of(const struct tm_site *site)
+{
+    uint64_t live = load(&site->allocated_blocks);
+    for (unsigned step = 0; step < TM_LIFETIMES; step++)
+        live -= load(&site->ended_blocks[step]);
+    return live;
+}
+
+static uint64_t live_bytes_of(const struct tm_site *site)
+{
+    return load(&site->allocated_bytes) - load(&site->ended_bytes);
+}
+
 /* Before live figures change that may be those of the last height. */
 static void keep_peak(struct tm_site *site)
 {
     uint32_t turn = __atomic_load_n(&all.turn, __ATOMIC_RELAXED);
     if (__atomic_load_n(&site->peak_turn, __ATOMIC_RELAXED) == turn)
         return;
-    __atomic_store_n(&site->peak_blocks, load(&site->live_blocks), __ATOMIC_RELAXED);
-    __atomic_store_n(&site->peak_bytes, load(&site->live_bytes), __ATOMIC_RELAXED);
+    __atomic_store_n(&site->peak_blocks, live_blocks_of(site), __ATOMIC_RELAXED);
+    __atomic_store_n(&site->peak_bytes, live_bytes_of(site), __ATOMIC_RELAXED);
     __atomic_store_n(&site->peak_turn, turn, __ATOMIC_RELAXED);
-}
-
-static void note_height(uint64_t live_bytes, uint64_t now)
-{
-    uint64_t peak = load(&all.peak_bytes);
-    if ((int64_t)live_bytes <= (int64_t)(peak + peak / 1024))
-        return;
-    __atomic_store_n(&all.peak_bytes, live_bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(&all.peak_ns, now, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&all.turn, 1, __ATOMIC_RELAXED);
 }
 
 void tm_site_peak(const struct tm_site *site, uint64_t *blocks, uint64_t *bytes)
 {
     bool kept = site->peak_turn == all.turn;
-    *blocks = kept ? site->peak_blocks : site->live_blocks;
-    *bytes = kept ? site->peak_bytes : site->live_bytes;
+    *blocks = kept ? site->peak_blocks : live_blocks_of(site);
+    *bytes = kept ? site->peak_bytes : live_bytes_of(site);
+}
+
+/* The live bytes of all sites changed. A thread tells that when it is worth it: each time would be
+ * too much of a shared cache line. */
+static void note_live(int64_t more, uint64_t now)
+{
+    me.untold += more;
+    uint64_t peak = load(&all.peak_bytes);
+    if ((uint64_t)(me.untold < 0 ? -me.untold : me.untold) <= peak / 8192)
+        return;
+    uint64_t live = load(&all.live_bytes) + (uint64_t)me.untold;
+    add(&all.live_bytes, (uint64_t)me.untold);
+    me.untold = 0;
+    if ((int64_t)live <= (int64_t)(peak + peak / 1024))
+        return;
+    __atomic_store_n(&all.peak_bytes, live, __ATOMIC_RELAXED);
+    __atomic_store_n(&all.peak_ns, now, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&all.turn, 1, __ATOMIC_RELAXED);
+}
+
+void tm_sites_thread_ends(void)
+{
+    add(&all.live_bytes, (uint64_t)me.untold);
+    me.untold = 0;
 }
 
 /* Blocks in units and bytes that a recorded block stands for. */
@@ -178,17 +211,18 @@ static void count_allocation(struct tm_site *site, size_t requested, size_t usab
 {
     struct share share = share_of(exact, usable);
     keep_peak(site);
-    add(&site->samples, 1);
     add(&site->allocated_blocks, share.blocks);
     add(&site->allocated_bytes, share.bytes);
     add(&site->allocated_requested,
         exact ? requested : (uint64_t)(share.weight.blocks * (double)requested + 0.5));
     add_double(&site->allocated_bytes_variance,
                share.weight.variance * (double)usable * (double)usable);
-    __atomic_fetch_add(&site->size_samples[size_step(requested)], 1, __ATOMIC_RELAXED);
-    add(&site->live_blocks, share.blocks);
-    add(&site->live_bytes, share.bytes);
-    note_height(__atomic_add_fetch(&all.live_bytes, share.bytes, __ATOMIC_RELAXED), now);
+    uint32_t *step = &site->size_samples[size_step(requested)];
+    if (__libc_single_threaded)
+        ++*step;
+    else
+        __atomic_fetch_add(step, 1, __ATOMIC_RELAXED);
+    note_live((int64_t)share.bytes, now);
 }
 
 /* ---- what the allocator tells ---- */
@@ -223,9 +257,6 @@ static void forget(const void *block, size_t usable, uint64_t cell)
     struct tm_site *site = &table[number];
     struct share share = share_of((cell & TM_CELL_EXACT) != 0, usable);
     keep_peak(site);
-    add(&site->live_blocks, -share.blocks);
-    add(&site->live_bytes, -share.bytes);
-    add(&all.live_bytes, -share.bytes);
     if (me.last == block) {
         add(&site->temporary_blocks, share.blocks);
         me.last = NULL;
@@ -235,6 +266,8 @@ static void forget(const void *block, size_t usable, uint64_t cell)
     while (step < TM_LIFETIMES - 1 && now - birth > LIFETIMES_NS[step])
         step++;
     add(&site->ended_blocks[step], share.blocks);
+    add(&site->ended_bytes, share.bytes);
+    note_live(-(int64_t)share.bytes, now);
 }
 
 /* ---- on and off ---- */

@@ -15,16 +15,15 @@ enum { TM_SITES_MAX = 1 << 17 };
 /* All of it is written with relaxed atomic operations by any thread. Sums of blocks are in units of
  * TM_BLOCK_UNITS. */
 struct tm_site {
-    uint32_t frame; /* the innermost of its stack (frames.h); 0: of the site for what no other has
-                       room for */
-    uint32_t peak_turn; /* peak_* are those of this height of all (sites.c), or live_* are still */
-    uint64_t samples;
+    uint32_t frame; /* the innermost of its stack (frames.h); 0: the site for what no other has room
+                       for */
+    uint32_t peak_turn; /* peak_* are those of this height of all (sites.c) */
     uint64_t allocated_blocks, allocated_bytes, allocated_requested;
-    double allocated_bytes_variance;
-    uint64_t temporary_blocks;
+    uint64_t ended_bytes;
     uint64_t ended_blocks[TM_LIFETIMES];
-    uint64_t live_blocks, live_bytes; /* may be wrong by what other threads are in the middle of */
+    uint64_t temporary_blocks;
     uint64_t peak_blocks, peak_bytes;
+    double allocated_bytes_variance;
     uint32_t size_samples[TM_SIZE_STEPS];
 };
 
@@ -34,6 +33,8 @@ void tm_sites_start(const struct tm_record_settings *settings);
 void tm_sites_main(void);
 /* enum tm_snapshot_sites. Async-signal-safe; each thread follows at its next slow path. */
 void tm_sites_switch(uint32_t sites);
+/* The calling thread may end. */
+void tm_sites_thread_ends(void);
 void tm_sites_fork_prepare(void);
 void tm_sites_fork_parent(void);
 /* children: the child goes on recording. */

@@ -13,6 +13,17 @@ enum {
     TM_FULLNESS_STEPS = 11, /* 0: no live byte; i: up to i * 10 % of the resident bytes are live */
     TM_UNITS = 4,           /* granularities of the what-if */
     TM_SPAN_KINDS = 4,      /* as enum tm_census_span_kind */
+    TM_IDENTITIES = 3,      /* as enum tm_snapshot_identity */
+};
+
+/* Pools of one size class and one enum tm_snapshot_identity: what estimates from the chosen pools
+ * are scaled by. */
+struct tm_identity_use {
+    uint64_t pools;        /* how many */
+    uint64_t pinned_pools; /* of them with pinned bytes */
+    uint64_t pinned_bytes;
+    uint64_t floor_pools; /* with a resident page that has a live block */
+    uint64_t floor_bytes; /* of such pages */
 };
 
 /* Pools of one size class. */
@@ -26,10 +37,11 @@ struct tm_class_use {
     uint64_t remote;      /* free blocks that other threads handed back */
     uint64_t tail_bytes;  /* address space at the ends of pools that is no block; part of pinned or
                              cached */
-    uint64_t live_all_bytes; /* in live blocks, resident or not */
-    uint64_t live_bytes;     /* in live blocks */
-    uint64_t pinned_bytes;   /* free, on pages with a live block */
-    uint64_t cached_bytes;   /* on pages without a live block */
+    uint64_t live_all_bytes;                        /* in live blocks, resident or not */
+    uint64_t live_bytes;                            /* in live blocks */
+    uint64_t pinned_bytes;                          /* free, on pages with a live block */
+    uint64_t cached_bytes;                          /* on pages without a live block */
+    struct tm_identity_use identity[TM_IDENTITIES]; /* by enum tm_snapshot_identity */
 };
 
 /* Arenas whose live share falls into one step. */

@@ -4,6 +4,7 @@
  */
 #include "profiler/report/analyse.h"
 #include "profiler/report/report_format.h"
+#include "profiler/report/who.h"
 
 #include "allocator/census.h"
 
@@ -88,6 +89,77 @@ static void say_pinned(struct tm_report *report)
         tm_words_bytes(heap->pinned_bytes).text);
 }
 
+static struct tm_words words_of(const struct tm_estimate *estimate)
+{
+    return tm_words_error(estimate->value, estimate->error, estimate->few);
+}
+
+/* Names who is charged the most, and what the plan's first steps bring. */
+static void say_who(struct tm_report *report)
+{
+    const struct tm_held *held = &report->held;
+    const struct tm_plan *plan = &report->plan;
+    uint32_t most = TM_GROUP_UNKNOWN;
+    for (uint32_t i = 1; i < report->sites.count; i++)
+        if (held->groups[i].share.value > held->groups[most].share.value ||
+            most == TM_GROUP_UNKNOWN)
+            most = i;
+    if (!held->recorded || most == TM_GROUP_UNKNOWN || held->groups[most].share_bytes == 0)
+        return;
+    struct tm_label label = tm_group_label(report, most);
+    const struct tm_estimate *share = &held->groups[most].share;
+    if (share->few) {
+        SAY(who,
+            "%s seems to pin the most (about %s), but too few of the chosen pools hold its blocks "
+            "to tell; `tidemark start --all %d` counts instead.",
+            label.text, tm_words_bytes(held->groups[most].share_bytes).text,
+            report->snapshot->process.pid);
+        return;
+    }
+    struct tm_estimate alone = held->groups[most].sole_resident;
+    SAY(who, "Of the pinned bytes %s (%s) are charged to blocks of %s; ", words_of(share).text,
+        tm_words_percent(held->groups[most].share_bytes, held->pinned_bytes).text, label.text);
+    if (alone.value > 0)
+        SAY(who, "the pages that come back without these alone are %s.", words_of(&alone).text);
+    else
+        SAY(who, "without these alone no page would come back.");
+    if (plan->count == 0)
+        return;
+    const struct tm_plan_step *first = &plan->steps[0];
+    const struct tm_plan_step *last = &plan->steps[plan->count - 1];
+    size_t groups = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        groups += plan->steps[i].count;
+    label = tm_group_label(report, first->groups[0]);
+    SAY(who, " RSS would fall the most, by %s, ", words_of(&first->back).text);
+    if (first->count == 1 && first->groups[0] == most)
+        SAY(who, "without them");
+    else if (first->count == 1)
+        SAY(who, "without the blocks of %s", label.text);
+    else
+        SAY(who, "without the blocks of %zu sites together, the first of them %s", first->count,
+            label.text);
+    if (plan->count > 1)
+        SAY(who, "; by %s without those of all %zu listed below", words_of(&last->back).text,
+            groups);
+    SAY(who, ".");
+}
+
+/* How to get call sites, or Python's functions in them. */
+static void say_sites(struct tm_report *report)
+{
+    if (!report->snapshot->has_recording)
+        SAY(sites,
+            "Call sites are not recorded: `tidemark start %d` turns it on in the running process "
+            "(`tidemark run` has it on), for what is allocated from then on.",
+            report->snapshot->process.pid);
+    else if (report->snapshot->held_count == 0)
+        SAY(sites, "No pool whose blocks are known by site holds free memory so far.");
+    else if (report->python != TM_PYTHON_NONE && !tm_report_has_python_frames(report))
+        SAY(sites, "The stacks show CPython's own functions. For Python's, start the program with "
+                   "PYTHONPERFSUPPORT=1 (or python3 -X perf); Python 3.12 or later has it.");
+}
+
 static void say_cached(struct tm_report *report)
 {
     uint64_t cached = report->heap.cached_bytes;
@@ -151,11 +223,14 @@ void tm_verdict_make(struct tm_report *report)
     memset(&report->verdict, 0, sizeof report->verdict);
     say_summary(report);
     say_python(report);
+    say_sites(report);
     if (report->snapshot->header.flags & TM_SNAPSHOT_NO_HEAP) {
         SAY(why, "The heap could not be walked, so live and held bytes are unknown.");
         SAY(remedy, "Take another snapshot; the timeline and the mappings below are valid.");
     } else if (is_notable(report->heap.pinned_bytes, rss) && report->heap.pinned_bytes >= cached) {
+        report->verdict.pinned = true;
         say_pinned(report);
+        say_who(report);
     } else if (is_notable(cached, rss)) {
         say_cached(report);
     } else if (other_bytes(report) > rss / 2) {

@@ -25,12 +25,22 @@ static void print_help(FILE *out)
             "allocator holds free and why, and what would bring it down. FILE is what\n"
             "`tidemark snapshot PID` printed.\n\n"
             "options:\n"
-            "  --json    the report as one JSON object (fields: profiler/format/README.md)\n"
-            "  --top N   rows of each long table, default %d\n"
-            "  --help    this text\n\n"
+            "  --json        the report as one JSON object (fields: profiler/format/README.md)\n"
+            "  --top N       rows of each long table, default %d\n"
+            "  --by WHAT     sort call sites by held (default), live, sole, peak, allocated or\n"
+            "                temporary\n"
+            "  --group WHAT  put call sites together by stack (default), function, line, file,\n"
+            "                library or thread\n"
+            "  --depth N     tell stacks apart by their innermost N frames only\n"
+            "  --root DIR    look for the process's programs and libraries below DIR\n"
+            "  --debuginfod  ask the servers of DEBUGINFOD_URLS for missing debug information\n"
+            "  --help        this text\n\n"
             "Words: live is handed out and not freed. Held is resident and in no live block: "
             "pinned (a\n"
             "live block shares the page) or cached (free pages that can go back).\n"
+            "A site's share of the pinned bytes is what its live blocks are charged, in equal "
+            "parts with\n"
+            "the others on the same page.\n"
             "Colour is used on a terminal unless NO_COLOR is set. Exit status: 0 success, 1 FILE "
             "cannot\n"
             "be read or is no whole snapshot, 2 bad usage.\n",
@@ -41,7 +51,69 @@ struct options {
     const char *path;
     size_t top;
     bool json;
+    struct tm_view view;
+    struct tm_symbols_options symbols;
 };
+
+/* A number from 1 to 1000000; false after a message if it is none. */
+static bool parse_number(const char *option, const char *text, size_t *number)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (errno || *end || end == text || text[0] == '-' || value == 0 || value > 1000000) {
+        tm_error("%s is '%s'; give a number from 1 to 1000000", option, text);
+        return false;
+    }
+    *number = value;
+    return true;
+}
+
+static bool parse_by(const char *text, enum tm_order *by)
+{
+    for (enum tm_order i = 0; i < TM_ORDERS; i++)
+        if (strcmp(text, tm_order_name(i)) == 0) {
+            *by = i;
+            return true;
+        }
+    tm_error("--by is '%s'; it can be held, sole, live, peak, allocated or temporary", text);
+    return false;
+}
+
+static bool parse_grouping(const char *text, enum tm_grouping *grouping)
+{
+    for (enum tm_grouping i = 0; i < TM_GROUPINGS; i++)
+        if (strcmp(text, tm_grouping_name(i)) == 0) {
+            *grouping = i;
+            return true;
+        }
+    tm_error("--group is '%s'; it can be stack, function, line, file, library or thread", text);
+    return false;
+}
+
+/* Takes one option with its value; false after a message. */
+static bool take(int option, char *value, struct options *options)
+{
+    switch (option) {
+    case 'j':
+        options->json = true;
+        return true;
+    case 't':
+        return parse_number("--top", value, &options->top);
+    case 'd':
+        return parse_number("--depth", value, &options->view.depth);
+    case 'b':
+        return parse_by(value, &options->view.by);
+    case 'g':
+        return parse_grouping(value, &options->view.grouping);
+    case 'r':
+        options->symbols.root = value;
+        return true;
+    default:
+        options->symbols.debuginfod = true;
+        return true;
+    }
+}
 
 /* Returns -1 to go on, or the exit status. */
 static int parse(int argc, char **argv, struct options *options)
@@ -49,6 +121,11 @@ static int parse(int argc, char **argv, struct options *options)
     static const struct option known[] = {
         {"json", no_argument, NULL, 'j'},
         {"top", required_argument, NULL, 't'},
+        {"by", required_argument, NULL, 'b'},
+        {"group", required_argument, NULL, 'g'},
+        {"depth", required_argument, NULL, 'd'},
+        {"root", required_argument, NULL, 'r'},
+        {"debuginfod", no_argument, NULL, 'D'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -59,24 +136,15 @@ static int parse(int argc, char **argv, struct options *options)
             print_help(stdout);
             return 0;
         }
-        if (option == 'j') {
-            options->json = true;
-        } else if (option == 't') {
-            char *end;
-            errno = 0;
-            unsigned long top = strtoul(optarg, &end, 10);
-            if (errno || *end || end == optarg || optarg[0] == '-' || top == 0 || top > 1000000) {
-                tm_error("--top is '%s'; give a number from 1 to 1000000", optarg);
-                return 2;
-            }
-            options->top = top;
-        } else {
+        if (option == ':' || option == '?') {
             tm_error(option == ':'
                          ? "report: option '%s' needs a value; see `tidemark report --help`"
                          : "report: there is no option '%s'; see `tidemark report --help`",
                      argv[optind - 1]);
             return 2;
         }
+        if (!take(option, optarg, options))
+            return 2;
     }
     if (argc - optind != 1) {
         tm_error("report needs one snapshot file, and %d were given; see `tidemark report --help`",
@@ -104,6 +172,31 @@ static void print(const struct tm_report *report, const struct options *options)
     tm_report_text(stdout, report, &text);
 }
 
+/* Analyses and prints; the exit status. */
+static int report_on(const struct tm_snapshot_file *snapshot, struct options *options)
+{
+    struct tm_report report;
+    if (options->view.grouping == TM_GROUP_THREAD && !snapshot->recording.by_thread) {
+        tm_error("'%s' does not keep call sites apart by thread; record with "
+                 "TIDEMARK=sites=...,threads=yes for --group thread",
+                 options->path);
+        return 1;
+    }
+    if (snapshot->has_recording)
+        options->view.symbols = tm_symbols_open(snapshot, &options->symbols);
+    bool made = (!snapshot->has_recording || options->view.symbols) &&
+                tm_report_make(snapshot, &options->view, &report);
+    if (made) {
+        print(&report, options);
+        tm_report_free(&report);
+    } else {
+        tm_error("there is not enough memory to analyse '%s'", options->path);
+    }
+    if (options->view.symbols)
+        tm_symbols_close(options->view.symbols);
+    return made ? 0 : 1;
+}
+
 int tm_command_report(int argc, char **argv)
 {
     struct options options = {.top = DEFAULT_TOP};
@@ -117,18 +210,11 @@ int tm_command_report(int argc, char **argv)
         tm_error("%s", error.text);
         return 1;
     }
-    struct tm_report report;
-    if (!tm_report_make(&snapshot, &report)) {
-        tm_error("there is not enough memory to analyse '%s'", options.path);
-        tm_snapshot_free(&snapshot);
-        return 1;
-    }
-    print(&report, &options);
-    tm_report_free(&report);
+    status = report_on(&snapshot, &options);
     tm_snapshot_free(&snapshot);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
         tm_error("the report could not be written: %s", strerror(errno));
         return 1;
     }
-    return 0;
+    return status;
 }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     const char *name;
@@ -41,20 +42,17 @@ static void add_metadata(struct tm_ledger *ledger, const struct tm_heap *heap)
     for (size_t i = 0; i < heap->metadata_count; i++) {
         char name[40];
         snprintf(name, sizeof name, "metadata: %s", heap->metadata[i].what);
-        add_row(ledger, TM_LEDGER_METADATA, name, "Tidemark's own",
+        bool profiler = strcmp(heap->metadata[i].what, "sites") == 0 ||
+                        strcmp(heap->metadata[i].what, "recorder") == 0;
+        add_row(ledger, TM_LEDGER_METADATA, name,
+                profiler ? "Tidemark's own: what the profiler keeps"
+                         : "Tidemark's own: what the allocator keeps",
                 (int64_t)heap->metadata[i].resident_bytes);
     }
 }
 
-void tm_ledger_make(const struct tm_snapshot_file *snapshot, const struct tm_heap *heap,
-                    const struct tm_maps *maps, struct tm_ledger *ledger)
+static void add_places(struct tm_ledger *ledger, const struct tm_heap *heap)
 {
-    *ledger = (struct tm_ledger){.rss_bytes = snapshot->process.rss_bytes, .rss_source = "VmRSS"};
-    if (ledger->rss_bytes == 0) {
-        ledger->rss_bytes = maps->total_bytes;
-        ledger->rss_source = maps->total_bytes ? "sum over its mappings; VmRSS could not be read"
-                                               : "could not be read";
-    }
     const struct tm_span_use *spans = heap->spans;
     add_row(ledger, TM_LEDGER_LIVE, "live in pools",
             "small blocks in use, with the rounding up to their size class",
@@ -64,6 +62,51 @@ void tm_ledger_make(const struct tm_snapshot_file *snapshot, const struct tm_hea
                       spans[TM_CENSUS_SPAN_ARENAS].resident_bytes));
     add_row(ledger, TM_LEDGER_LIVE, "live mappings", "very large blocks in use, a mapping each",
             (int64_t)spans[TM_CENSUS_SPAN_MAPPING].resident_bytes);
+}
+
+/* The same bytes by what was asked for, if the sites tell it of nearly all live blocks. Rounding
+ * counts as resident; what of the blocks is not (never written to) is taken off the request. */
+static bool add_requested(struct tm_ledger *ledger, const struct tm_heap *heap,
+                          const struct tm_sites *sites)
+{
+    uint64_t live = heap->live_pool_all_bytes;
+    uint64_t resident = heap->live_pool_bytes;
+    for (int i = 0; i < TM_CENSUS_SPAN_CACHED; i++) {
+        live += heap->spans[i].bytes;
+        resident += heap->spans[i].resident_bytes;
+    }
+    uint64_t recorded = sites->total.live_bytes;
+    uint64_t requested = sites->total.live_requested;
+    if (!sites->complete || requested == 0 || recorded > live || requested > recorded)
+        return false;
+    uint64_t unrecorded = live - recorded;
+    uint64_t rounding = recorded - requested;
+    if (unrecorded > live / 100 || rounding + unrecorded > resident)
+        return false;
+    add_row(ledger, TM_LEDGER_LIVE, "requested",
+            "what the program asked for and has in use, as far as it is resident",
+            (int64_t)(resident - rounding - unrecorded));
+    add_row(ledger, TM_LEDGER_LIVE, "rounding",
+            "added to it: up to the size class, or to whole pages", (int64_t)rounding);
+    add_row(ledger, TM_LEDGER_LIVE, "live, not recorded",
+            "blocks from before the recording began, or that it missed", (int64_t)unrecorded);
+    ledger->is_split = true;
+    return true;
+}
+
+void tm_ledger_make(const struct tm_snapshot_file *snapshot, const struct tm_heap *heap,
+                    const struct tm_maps *maps, const struct tm_sites *sites,
+                    struct tm_ledger *ledger)
+{
+    *ledger = (struct tm_ledger){.rss_bytes = snapshot->process.rss_bytes, .rss_source = "VmRSS"};
+    if (ledger->rss_bytes == 0) {
+        ledger->rss_bytes = maps->total_bytes;
+        ledger->rss_source = maps->total_bytes ? "sum over its mappings; VmRSS could not be read"
+                                               : "could not be read";
+    }
+    const struct tm_span_use *spans = heap->spans;
+    if (!add_requested(ledger, heap, sites))
+        add_places(ledger, heap);
     add_row(ledger, TM_LEDGER_HELD, "pinned",
             "free, but a live block shares the page, so it cannot go back",
             (int64_t)heap->pinned_bytes);

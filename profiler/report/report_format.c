@@ -34,6 +34,25 @@ struct tm_words tm_words_signed(int64_t bytes)
     return words;
 }
 
+struct tm_words tm_words_error(double bytes, double error, bool few)
+{
+    uint64_t whole = !(bytes > 0) ? 0 : bytes < 0x1p63 ? (uint64_t)(bytes + 0.5) : UINT64_MAX;
+    struct tm_words figure = tm_words_bytes(whole);
+    struct tm_words words;
+    if (few) {
+        snprintf(words.text, sizeof words.text, "~%.20s (too few)", figure.text);
+        return words;
+    }
+    if (!(error > 0))
+        return figure;
+    double unit = 1;
+    for (double value = bytes; value >= 1023.95 && unit < 0x1p60; value /= 1024)
+        unit *= 1024;
+    snprintf(words.text, sizeof words.text, "%.20s +- %.1f", figure.text,
+             error / unit < 1e9 ? error / unit : 1e9);
+    return words;
+}
+
 struct tm_words tm_words_exact(int64_t number)
 {
     char digits[24];

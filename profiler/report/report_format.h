@@ -23,6 +23,10 @@ struct tm_words tm_words_time(uint64_t ns);     /* "1.2 ms", "3 min 20 s" */
 struct tm_words tm_words_percent(uint64_t part,
                                  uint64_t whole); /* "12 %", "0.4 %"; "-" for a whole of 0 */
 
+/* A figure in bytes with its standard error in the same unit: "412.0 MiB +- 9.3". Without one
+ * (error 0) the figure alone; few: "~1.2 MiB (too few)". */
+struct tm_words tm_words_error(double bytes, double error, bool few);
+
 /* Writes at most `columns` columns of `length` bytes as text that cannot move a terminal's cursor:
  * control characters, invisible direction marks and bytes that are not UTF-8 become \xNN or
  * \u{NNNN}. utf8: whether the terminal shows UTF-8; if not, everything outside ASCII is escaped.

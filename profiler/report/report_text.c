@@ -1,10 +1,14 @@
-/* report_text.c: see report_text.h. The tables of the heap are in report_text_heap.c. */
+/* report_text.c: see report_text.h. The tables of the heap are in report_text_heap.c,
+ * those of call sites in report_text_held.c and report_text_live.c. */
 #include "profiler/report/report_text.h"
 
 #include "profiler/report/report_format.h"
 #include "profiler/report/timeline_plot.h"
 
+#include "allocator/census.h"
+
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,6 +49,20 @@ static void print_paragraph(FILE *out, const char *words)
         fputs("  ", out);
         tm_text_wrap(out, 2, 2, words);
     }
+}
+
+/* The same for words with names from the file in them. */
+static void print_escaped_paragraph(FILE *out, const char *words, bool utf8)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *escaped = open_memstream(&text, &size);
+    if (!escaped)
+        return;
+    tm_print_escaped(escaped, words, strlen(words), 1000, utf8);
+    fclose(escaped);
+    print_paragraph(out, text);
+    free(text);
 }
 
 /* The command line, its arguments parted by spaces. */
@@ -97,6 +115,7 @@ static void print_verdict(FILE *out, const struct tm_report *report,
     tm_text_heading(out, options, "Verdict");
     print_paragraph(out, report->verdict.summary);
     print_paragraph(out, report->verdict.why);
+    print_escaped_paragraph(out, report->verdict.who, options->utf8);
     print_paragraph(out, report->verdict.remedy);
     print_paragraph(out, report->verdict.python);
 }
@@ -128,6 +147,13 @@ static void print_ledger(FILE *out, const struct tm_report *report,
     }
     fprintf(out, "  %*s%15s\n  %-*s%15s %8s  %s\n", LEDGER_NAME, "", "---------------", LEDGER_NAME,
             "RSS", tm_words_exact((int64_t)ledger->rss_bytes).text, "100 %", ledger->rss_source);
+    if (ledger->is_split)
+        fprintf(out, "  Live by place: %s in pools, %s in spans, %s in mappings of their own.\n",
+                tm_words_bytes(report->heap.live_pool_bytes).text,
+                tm_words_bytes(report->heap.spans[TM_CENSUS_SPAN_PAGES].resident_bytes +
+                               report->heap.spans[TM_CENSUS_SPAN_ARENAS].resident_bytes)
+                    .text,
+                tm_words_bytes(report->heap.spans[TM_CENSUS_SPAN_MAPPING].resident_bytes).text);
     if (report->maps.swap_bytes)
         fprintf(out, "  Swapped out, in no row above: %s\n",
                 tm_words_bytes(report->maps.swap_bytes).text);
@@ -180,32 +206,6 @@ static void print_timeline(FILE *out, const struct tm_report *report,
                      snapshot->process.since_start_ns, options->utf8);
 }
 
-static void print_counter(FILE *out, const struct tm_report *report, const char *name,
-                          const char *words)
-{
-    uint64_t value;
-    if (tm_snapshot_counter_value(report->snapshot, name, &value))
-        fprintf(out, "  %-40s %s\n", words, tm_words_bytes(value).text);
-}
-
-static void print_cost(FILE *out, const struct tm_report *report,
-                       const struct tm_text_options *options)
-{
-    const struct tm_snapshot_process *process = &report->snapshot->process;
-    tm_text_heading(out, options, "Cost of Tidemark itself");
-    fprintf(out, "  %-40s %s resident\n", "metadata (as in the ledger)",
-            tm_words_bytes((uint64_t)report->ledger.group_bytes[TM_LEDGER_METADATA]).text);
-    fprintf(out, "  %-40s %s resident\n", "code and data of libtidemark.so",
-            tm_words_bytes(report->maps.library_bytes).text);
-    print_counter(out, report, "recorder_timeline_bytes", "timeline, address space");
-    fprintf(out, "  %-40s %s\n", "pause of the program for this snapshot",
-            tm_words_time(process->pause_ns).text);
-    fprintf(out, "  %-40s %s\n", "walk of the heap, beside the program",
-            tm_words_time(process->walk_ns).text);
-    fprintf(out, "  %-40s %s\n", "size of the file",
-            tm_words_bytes(report->snapshot->file_bytes).text);
-}
-
 static void print_exactness(FILE *out, const struct tm_report *report,
                             const struct tm_text_options *options)
 {
@@ -224,7 +224,8 @@ static void print_exactness(FILE *out, const struct tm_report *report,
     else
         print_paragraph(out, "Exact, from a frozen copy of the process: live, pinned and cached "
                              "bytes, occupancy, what "
-                             "would go back. Live bytes include the rounding up to a size class.");
+                             "would go back. Live bytes include the rounding up to a size class. "
+                             "What is an estimate says so.");
     print_paragraph(out, "Read from the kernel one after the other: RSS and the mappings. What is "
                          "a stack or .bss is told by "
                          "the shape of the mappings. The residual holds what these leave.");
@@ -243,6 +244,12 @@ static void print_exactness(FILE *out, const struct tm_report *report,
                  report->heap.contradictions + report->maps.contradictions);
         print_paragraph(out, words);
     }
+    for (size_t i = 0; report->view.symbols; i++) {
+        const char *note = tm_symbols_note(report->view.symbols, i);
+        if (!note)
+            break;
+        print_escaped_paragraph(out, note, options->utf8);
+    }
     /* A handful of pages is normal between two readings; more means that residency was assumed. */
     if (report->maps.overcount_bytes > report->ledger.rss_bytes / 100) {
         snprintf(words, sizeof words,
@@ -260,10 +267,13 @@ void tm_report_text(FILE *out, const struct tm_report *report,
     print_head(out, report, options);
     print_verdict(out, report, options);
     print_ledger(out, report, options);
-    if (!(report->snapshot->header.flags & TM_SNAPSHOT_NO_HEAP))
+    if (!(report->snapshot->header.flags & TM_SNAPSHOT_NO_HEAP)) {
+        tm_report_text_held(out, report, options);
         tm_report_text_heap(out, report, options);
+    }
+    tm_report_text_live(out, report, options);
     print_timeline(out, report, options);
     print_others(out, report, options);
-    print_cost(out, report, options);
+    tm_report_text_cost(out, report, options);
     print_exactness(out, report, options);
 }

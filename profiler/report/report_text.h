@@ -23,7 +23,21 @@ void tm_report_text(FILE *out, const struct tm_report *report,
 void tm_report_text_heap(FILE *out, const struct tm_report *report,
                          const struct tm_text_options *options);
 
-/* A section's heading, and text wrapped at 100 columns behind an indent; for the two files only. */
+/* The sections of call sites: report_text_held.c (who pins memory, what to fix first),
+ * report_text_live.c (live blocks by site), report_text_cost.c (what Tidemark and the recording
+ * cost). */
+void tm_report_text_held(FILE *out, const struct tm_report *report,
+                         const struct tm_text_options *options);
+void tm_report_text_live(FILE *out, const struct tm_report *report,
+                         const struct tm_text_options *options);
+void tm_report_text_cost(FILE *out, const struct tm_report *report,
+                         const struct tm_text_options *options);
+
+/* A group's label, escaped, in up to so many columns. */
+void tm_text_label(FILE *out, const struct tm_report *report, uint32_t group, size_t columns,
+                   bool utf8);
+
+/* A section's heading, and text wrapped at 100 columns behind an indent; for these files only. */
 void tm_text_heading(FILE *out, const struct tm_text_options *options, const char *words);
 void tm_text_wrap(FILE *out, size_t indent, size_t at, const char *words);
 

@@ -6,6 +6,7 @@
 #include "profiler/report/snapshot_read.h"
 
 #include "profiler/report/report_format.h"
+#include "profiler/report/snapshot_read_sites.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,6 +51,11 @@ static const struct records record_sections[] = {
     {TM_TAG_METADATA, 48, sizeof(struct tm_snapshot_metadata), FIELD(metadata),
      FIELD(metadata_count)},
     {TM_TAG_TIMELINE, 48, sizeof(struct tm_snapshot_moment), FIELD(moments), FIELD(moment_count)},
+    {TM_TAG_FRAMES, 16, sizeof(struct tm_snapshot_frame), FIELD(frames), FIELD(frame_count)},
+    {TM_TAG_SITES, 408, sizeof(struct tm_snapshot_site), FIELD(sites), FIELD(site_count)},
+    {TM_TAG_HELD, 24, sizeof(struct tm_snapshot_held), FIELD(held), FIELD(held_count)},
+    {TM_TAG_SETS, 32, sizeof(struct tm_snapshot_set), FIELD(sets), FIELD(set_count)},
+    {TM_TAG_MEMBERS, 4, sizeof(uint32_t), FIELD(members), FIELD(member_count)},
 };
 
 static const struct {
@@ -66,6 +72,7 @@ enum {
     RECORD_SECTIONS = sizeof record_sections / sizeof record_sections[0],
     TEXT_SECTIONS = sizeof text_sections / sizeof text_sections[0],
     PROCESS_LEAST = 88,
+    RECORDING_LEAST = 176,
     HEADER_LEAST = 24,
     MESSAGE_NAME_COLUMNS = 160,
 };
@@ -136,23 +143,29 @@ static bool take_records(struct reader *reader, const struct records *records,
     return true;
 }
 
-static bool take_process(struct reader *reader, const struct tm_snapshot_section *section,
-                         const unsigned char *payload)
+/* A section of one record, of which `known` bytes go to `to`. */
+static bool take_one(struct reader *reader, const struct tm_snapshot_section *section,
+                     const unsigned char *payload, uint32_t least, void *to, size_t known)
 {
-    if (section->record_bytes < PROCESS_LEAST || section->bytes != section->record_bytes)
-        return refuse(reader, "is damaged: section PROC is not one record of at least %d bytes",
-                      PROCESS_LEAST);
-    struct tm_snapshot_process *process = &reader->out->process;
-    memcpy(process, payload,
-           section->bytes < sizeof *process ? (size_t)section->bytes : sizeof *process);
+    if (section->record_bytes < least || section->bytes != section->record_bytes)
+        return refuse(reader, "is damaged: section %s is not one record of at least %u bytes",
+                      tag_words(section->tag).text, least);
+    memcpy(to, payload, section->bytes < known ? (size_t)section->bytes : known);
     return true;
 }
 
 static bool take_section(struct reader *reader, const struct tm_snapshot_section *section,
                          const unsigned char *payload)
 {
+    struct tm_snapshot_file *out = reader->out;
     if (section->tag == TM_TAG_PROCESS)
-        return take_process(reader, section, payload);
+        return take_one(reader, section, payload, PROCESS_LEAST, &out->process,
+                        sizeof out->process);
+    if (section->tag == TM_TAG_RECORDING) {
+        out->has_recording = true;
+        return take_one(reader, section, payload, RECORDING_LEAST, &out->recording,
+                        sizeof out->recording);
+    }
     const struct records *records = records_of(section->tag);
     if (records)
         return take_records(reader, records, section, payload);
@@ -171,12 +184,14 @@ static uint32_t tag_bit(uint32_t tag)
 {
     if (tag == TM_TAG_PROCESS)
         return 1;
+    if (tag == TM_TAG_RECORDING)
+        return 2;
     for (int i = 0; i < RECORD_SECTIONS; i++)
         if (record_sections[i].tag == tag)
-            return 2U << i;
+            return 4U << i;
     for (int i = 0; i < TEXT_SECTIONS; i++)
         if (text_sections[i].tag == tag)
-            return 2U << (RECORD_SECTIONS + i);
+            return 4U << (RECORD_SECTIONS + i);
     return 0;
 }
 
@@ -376,6 +391,14 @@ static bool check_heap(struct reader *reader)
     return true;
 }
 
+static bool check_sites(struct reader *reader)
+{
+    char words[160];
+    if (tm_snapshot_sites_sound(reader->out, words, sizeof words))
+        return true;
+    return refuse(reader, "is damaged: %s", words);
+}
+
 /* Every record that is sorted starts with its address. */
 static int by_address(const void *left, const void *right)
 {
@@ -408,7 +431,8 @@ bool tm_snapshot_parse(const char *name, const void *data, size_t size, unsigned
     struct reader reader = {name, data, size, 0, flags, out, error};
     out->file_bytes = size;
     if (!read_header(&reader) || !read_sections(&reader) || !add_absent(&reader) ||
-        !check_process(&reader) || !check_maps(&reader) || !check_heap(&reader)) {
+        !check_process(&reader) || !check_maps(&reader) || !check_heap(&reader) ||
+        !check_sites(&reader)) {
         tm_snapshot_free(out);
         return false;
     }

@@ -44,6 +44,18 @@ struct tm_snapshot_file {
     size_t metadata_count;
     const struct tm_snapshot_moment *moments;
     size_t moment_count;
+    bool has_recording; /* call sites were recorded; without it the six that follow are empty */
+    struct tm_snapshot_recording recording;
+    const struct tm_snapshot_frame *frames;
+    size_t frame_count;
+    const struct tm_snapshot_site *sites; /* by number, which ascends */
+    size_t site_count;
+    const struct tm_snapshot_held *held;
+    size_t held_count;
+    const struct tm_snapshot_set *sets;
+    size_t set_count;
+    const uint32_t *members;
+    size_t member_count;
     size_t file_bytes; /* size of the file */
     void *buffer;      /* the file's bytes when tm_snapshot_load() read them; else NULL */
 };
@@ -75,6 +87,10 @@ const char *tm_snapshot_string(const struct tm_snapshot_file *snapshot, uint32_t
 /* The value of a counter by its name; false where the file has none of that name. */
 bool tm_snapshot_counter_value(const struct tm_snapshot_file *snapshot, const char *name,
                                uint64_t *value);
+
+/* Finds the record of a site by its number; without one *index is where it would be. */
+bool tm_snapshot_site_known(const struct tm_snapshot_file *snapshot, uint32_t number,
+                            size_t *index);
 
 /* The value of a line "NAME=value" in a text of lines; length 0 and *found false where there is
  * none. */

@@ -5,6 +5,7 @@
 #include "profiler/report/report_json.h"
 #include "profiler/report/report_text.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static void promise(bool kept, const char *what)
@@ -32,6 +33,30 @@ static void check(const struct tm_report *report)
                 "a wider unit never returns more");
 }
 
+static void check_sites(const struct tm_report *report)
+{
+    const struct tm_held *held = &report->held;
+    uint64_t sum = held->older_bytes + held->unchosen_bytes + (uint64_t)held->inconsistent_bytes;
+    for (size_t i = 0; i < report->sites.count; i++) {
+        const struct tm_estimate *share = &held->groups[i].share;
+        sum += held->groups[i].share_bytes;
+        promise(isfinite(share->value) && isfinite(share->error), "shares are numbers");
+        promise(share->low <= share->value * (1 + 1e-9) && share->value <= share->high * (1 + 1e-9),
+                "an interval holds its estimate");
+        promise(isfinite(held->groups[i].sole_resident.high), "limits are numbers");
+    }
+    promise(sum == report->heap.pinned_bytes, "shares and rows sum to the pinned bytes");
+    double before = 0;
+    for (size_t i = 0; i < report->plan.count; i++) {
+        const struct tm_plan_step *step = &report->plan.steps[i];
+        promise(step->back.value >= before, "a step of the plan brings something");
+        before = step->back.value;
+        for (size_t k = 0; k < step->count; k++)
+            promise(step->groups[k] != TM_GROUP_UNKNOWN && step->groups[k] < report->sites.count,
+                    "a plan names groups that are there");
+    }
+}
+
 static void print(const struct tm_report *report)
 {
     static FILE *nowhere;
@@ -54,10 +79,18 @@ bool snapshot_reader_try(const void *data, size_t size)
         promise(error.text[0] != '\0', "a refusal has words");
         return false;
     }
-    promise(tm_report_make(&file, &report), "there is memory");
+    struct tm_symbols_options options = {.root = NULL};
+    struct tm_view view = {.symbols = tm_symbols_open(&file, &options)};
+    /* One way of grouping and sorting a file, another for the next. */
+    view.grouping = (enum tm_grouping)(size % TM_GROUPINGS);
+    view.by = (enum tm_order)(size / TM_GROUPINGS % TM_ORDERS);
+    view.depth = size % 3;
+    promise(tm_report_make(&file, &view, &report), "there is memory");
     check(&report);
+    check_sites(&report);
     print(&report);
     tm_report_free(&report);
+    tm_symbols_close(view.symbols);
     tm_snapshot_free(&file);
     return true;
 }

@@ -3,6 +3,7 @@
  * [SEED [ROUNDS]]; the seed is printed.
  */
 #include "tests/fuzz/snapshot_reader.h"
+#include "tests/report/sites_fixture.h"
 #include "tests/report/snapshot_fixture.h"
 
 #include <stdio.h>
@@ -75,14 +76,20 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 20240917;
     uint64_t rounds = argc > 2 ? strtoull(argv[2], NULL, 0) : 5000;
     uint64_t state = seed;
-    struct fixture fixtures[3];
+    enum { FIXTURES = 6 };
+    struct fixture fixtures[FIXTURES];
     size_t taken = 0;
     printf("seed %llu, %llu rounds\n", (unsigned long long)seed, (unsigned long long)rounds);
     fflush(stdout);
     fixture_hand_made(&fixtures[0]);
     fixture_hostile(&fixtures[1]);
     fixture_random(&fixtures[2], 7, 6);
-    for (int i = 0; i < 3; i++) {
+    struct sites_parts parts = sites_hand_made();
+    fixture_sites(&fixtures[3], &parts);
+    parts = sites_sampled();
+    fixture_sites(&fixtures[4], &parts);
+    fixture_random_sites(&fixtures[5], 8, 12, 40, 6);
+    for (int i = 0; i < FIXTURES; i++) {
         if (!snapshot_reader_try(fixtures[i].bytes, fixtures[i].size)) {
             fprintf(stderr, "snapshot %d is refused unchanged\n", i);
             return 1;
@@ -90,7 +97,7 @@ int main(int argc, char **argv)
         taken += run(&fixtures[i], rounds, &state);
         fixture_free(&fixtures[i]);
     }
-    printf("%zu of %llu mutants were read whole\n", taken, (unsigned long long)rounds * 3);
+    printf("%zu of %llu mutants were read whole\n", taken, (unsigned long long)rounds * FIXTURES);
     /* If nearly all were refused, the analysis behind the reader would hardly be tested. */
     return taken > rounds / 4 ? 0 : 1;
 }

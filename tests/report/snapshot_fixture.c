@@ -122,8 +122,8 @@ static void add_hand_made_heap(struct fixture *fixture)
         {0x10080000, 0, 0, 3, TM_CENSUS_ARENA_META, 0},
     };
     static const struct tm_snapshot_pool pools[] = {
-        {0x10000000, 0, 4, 10, 100, 3, 0xc, 7, 0, 0},
-        {0x10004000, 1, 16, 21, 0, 0, 0, 7, TM_NO_PAGES, 0},
+        {0x10000000, 0, 4, 10, 100, 3, 0xc, 7, 0, 0, 0},
+        {0x10004000, 1, 16, 21, 0, 0, 0, 7, TM_NO_PAGES, 0, 0},
     };
     static const struct tm_snapshot_page pages[] = {{4, 256}, {6, 384}, {0, 0}, {0, 0}};
     static const struct tm_snapshot_span spans[] = {

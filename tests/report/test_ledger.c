@@ -17,7 +17,7 @@ static void load(struct fixture *fixture)
 {
     if (!tm_snapshot_parse("F", fixture->bytes, fixture->size, 0, &file, &error))
         fail_msg("%s", error.text);
-    assert_true(tm_report_make(&file, &report));
+    assert_true(tm_report_make(&file, NULL, &report));
 }
 
 static void unload(struct fixture *fixture)

@@ -21,7 +21,7 @@ static char *text_of(struct fixture *fixture, struct tm_text_options options)
     size_t size = 0;
     if (!tm_snapshot_parse("F", fixture->bytes, fixture->size, 0, &file, &error))
         fail_msg("%s", error.text);
-    assert_true(tm_report_make(&file, &report));
+    assert_true(tm_report_make(&file, NULL, &report));
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
     tm_report_text(out, &report, &options);

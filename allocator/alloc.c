@@ -173,12 +173,8 @@ static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm
         tm_thread_free(pool, block);
         return;
     }
-    uintptr_t owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
-    if ((owner & TM_OWNER_CALLED) != 0)
+    if ((atomic_load_explicit(&pool->owner, memory_order_relaxed) & TM_OWNER_CALLED) != 0)
         tm_heap_called(pool);
-    else if ((owner & TM_OWNER_TOLD) != 0 &&
-             atomic_load_explicit(&pool->recorded, memory_order_relaxed) == 0)
-        atomic_fetch_and_explicit(&pool->owner, ~TM_OWNER_TOLD, memory_order_relaxed);
     tm_heap_free_own(pool, block);
 }
 
@@ -206,11 +202,14 @@ static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 {
     if (tm_heap->room[pool->size_class] != 0)
         tm_heap_keep_warm(tm_heap, pool->size_class, ptr);
+    else if ((atomic_load_explicit(&pool->owner, memory_order_relaxed) & ~TM_OWNER_TOLD) ==
+             tm_thread_self())
+        tm_heap_free_own(pool, ptr);
     else
         free_block(pool, ptr);
 }
 
-static __attribute__((noinline)) void free_recorded(struct tm_pool *pool, void *ptr)
+static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 {
     tm_sample_forget(pool, ptr);
     free_in_pool(pool, ptr);
@@ -220,8 +219,10 @@ void tm_free_slow(struct tm_pool *pool, void *ptr)
 {
     if (tm_unlikely(!pool->taken))
         tm_free_span(ptr);
-    else if (tm_unlikely(atomic_load_explicit(&pool->recorded, memory_order_relaxed) != 0))
-        free_recorded(pool, ptr);
+    else if (tm_unlikely(
+                 (atomic_load_explicit(&pool->told, memory_order_relaxed) >> tm_pool_page(ptr) &
+                  1) != 0))
+        free_told(pool, ptr);
     else
         free_in_pool(pool, ptr);
 }

@@ -48,7 +48,7 @@ static inline void end(struct tm_heap *heap, bool nested)
 static inline void own(const struct tm_heap *heap, struct tm_pool *pool)
 {
     uintptr_t flags = tm_classes[pool->size_class].warm != 0 ? TM_OWNER_WARM : 0;
-    if (atomic_load_explicit(&pool->recorded, memory_order_relaxed) != 0)
+    if (atomic_load_explicit(&pool->told, memory_order_relaxed) != 0)
         flags |= TM_OWNER_TOLD;
     atomic_store_explicit(&pool->owner, heap->owner | flags, memory_order_relaxed);
 }

@@ -50,7 +50,7 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     pool->place = TM_PLACE_NONE;
     pool->listed = false;
     pool->identity = 0;
-    atomic_store_explicit(&pool->recorded, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->told, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
     count_clean(__builtin_popcount(pool->clean));
     pool->taken = true;
@@ -136,20 +136,11 @@ static void soil_behind(struct tm_pool *pool, unsigned page)
     }
 }
 
-/* How many blocks start in a page, and which is the first of them. */
-static uint32_t blocks_of_page(const struct tm_class *class, unsigned page, uint32_t *first)
-{
-    uint32_t size = class->block_size;
-    *first = (uint32_t)(((page << TM_PAGE_SHIFT) + size - 1) / size);
-    uint32_t end = (uint32_t)((((page + 1) << TM_PAGE_SHIFT) + size - 1) / size);
-    return (end < class->capacity ? end : class->capacity) - *first;
-}
-
 /* Of a page that is carved. */
 static unsigned sifted_count(const struct tm_pool *pool, unsigned page)
 {
     uint32_t first;
-    return blocks_of_page(&tm_classes[pool->size_class], page, &first) - pool->drawn[page];
+    return tm_class_blocks_of_page(&tm_classes[pool->size_class], page, &first) - pool->drawn[page];
 }
 
 /* The sifted blocks of a page, which has some. */
@@ -218,7 +209,7 @@ static struct tm_block *carve_page(struct tm_pool *pool, unsigned page, struct t
     const struct tm_class *class = &tm_classes[pool->size_class];
     uint32_t size = class->block_size;
     uint32_t first;
-    uint32_t end = blocks_of_page(class, page, &first);
+    uint32_t end = tm_class_blocks_of_page(class, page, &first);
     end += first;
     char *base = tm_pool_base(pool);
     soil(pool, mask16(page, page_of_offset((size_t)end * size - 1)));

@@ -66,14 +66,15 @@ struct tm_pool {
     uint16_t clean;        /* bit i: page i reads as zero and is not resident */
     uint16_t sifted_pages; /* bit i: sifted[i] is not empty */
     uint8_t size_class;
-    bool thin;                 /* so few blocks are carved that a bin would be empty again at
-                                  once, and more can be */
-    uint8_t place;             /* enum tm_pool_place */
-    bool taken;                /* the slot holds a pool */
-    bool listed;               /* in the shared list of its class; guarded by that list's
-                                  lock */
-    uint8_t identity;          /* enum tm_pool_identity (sample.h); constant while it is taken */
-    _Atomic uint16_t recorded; /* blocks with a counted cell (cell.h) */
+    bool thin;             /* so few blocks are carved that a bin would be empty again at
+                              once, and more can be */
+    uint8_t place;         /* enum tm_pool_place */
+    bool taken;            /* the slot holds a pool */
+    bool listed;           /* in the shared list of its class; guarded by that list's
+                              lock */
+    uint8_t identity;      /* enum tm_pool_identity (sample.h); constant while it is taken */
+    _Atomic uint16_t told; /* bit i: a block that starts in page i has a counted cell (cell.h), or
+                              had one; set and cleared by the owner */
     /* Blocks that others freed, and who may touch the rest: see below. */
     _Alignas(64) _Atomic uint64_t remote;
     struct tm_link link;           /* among its heap's partial or holed pools, or in the shared

@@ -187,11 +187,14 @@ struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_sampler *sampler = &heap->sampler;
     struct tm_block *rest = sampler->rest[size_class];
-    if (sampler->mode == TM_SAMPLE_ALL) {
+    bool all = sampler->mode == TM_SAMPLE_ALL;
+    if (all || (sampler->mode == TM_SAMPLE_SOME && sampler->until[size_class] != 0 &&
+                heap->current[size_class]->identity == TM_POOL_CHOSEN)) {
         sampler->rest[size_class] = rest->next;
         sampler->rest_count[size_class]--;
+        sampler->until[size_class] -= !all;
         sampler->due = rest;
-        sampler->due_why = TM_WHY_ALL;
+        sampler->due_why = all ? TM_WHY_ALL : TM_WHY_IDENTITY;
         return rest;
     }
     return tm_sample_deal(heap, size_class, rest, sampler->rest_count[size_class]);
@@ -277,7 +280,8 @@ void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
         return;
     /* The pool may have come to have an owner that is not the caller's heap, in what record()
      * allocated; then the flag does no harm, and this count is read by whoever frees the block. */
-    atomic_fetch_add_explicit(&pool->recorded, 1, memory_order_relaxed);
+    atomic_fetch_or_explicit(&pool->told, (uint16_t)(1u << tm_pool_page(block)),
+                             memory_order_relaxed);
     if (tm_pool_owner(pool) == heap->owner)
         atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
 }
@@ -289,6 +293,27 @@ void tm_sample_end(const void *block, size_t usable, uint64_t cell)
         forget(block, usable, cell);
 }
 
+static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsigned page)
+{
+    uint32_t first;
+    uint32_t count = tm_class_blocks_of_page(&tm_classes[pool->size_class], page, &first);
+    for (uint32_t i = first; i < first + count; i++)
+        if ((atomic_load_explicit(&cells[i], memory_order_relaxed) & TM_CELL_COUNTED) != 0)
+            return true;
+    return false;
+}
+
+/* The owner alone makes counted cells: what he does not find is not there. */
+static void look_at_page(struct tm_pool *pool, unsigned page)
+{
+    if (any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
+        return;
+    uint16_t bit = (uint16_t)(1u << page);
+    uint16_t before = atomic_fetch_and_explicit(&pool->told, (uint16_t)~bit, memory_order_relaxed);
+    if (before == bit)
+        atomic_fetch_and_explicit(&pool->owner, ~TM_OWNER_TOLD, memory_order_relaxed);
+}
+
 void tm_sample_forget(struct tm_pool *pool, void *block)
 {
     tm_cell *cell = tm_cell_of(block);
@@ -297,7 +322,8 @@ void tm_sample_forget(struct tm_pool *pool, void *block)
     uint64_t value = atomic_exchange_explicit(cell, 0, memory_order_relaxed);
     if ((value & TM_CELL_COUNTED) == 0)
         return; /* freed twice at the same time */
-    atomic_fetch_sub_explicit(&pool->recorded, 1, memory_order_relaxed);
+    if (tm_heap->sampler.mode != TM_SAMPLE_ALL && tm_pool_owner(pool) == tm_thread_self())
+        look_at_page(pool, (unsigned)tm_pool_page(block));
     tm_sample_end(block, tm_classes[pool->size_class].block_size, value);
 }
 

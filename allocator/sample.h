@@ -79,7 +79,7 @@ void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);
 /* Tells the recorder of the block that is due. */
 void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
                     const struct tm_caller *caller);
-/* A block of a pool with counted cells is freed, by any thread. */
+/* A block of a page that is `told` is freed, by any thread. */
 void tm_sample_forget(struct tm_pool *pool, void *block);
 /* Takes a span's cell out of the records, or puts it back; 0: it is not recorded. A record taken
  * out is told to be over with tm_sample_end(). */

@@ -49,4 +49,14 @@ static inline unsigned tm_class_block_index(const struct tm_class *class, uint32
     return (unsigned)((uint64_t)offset * class->reciprocal >> 32);
 }
 
+/* How many blocks start in a page, and which is the first of them. */
+static inline uint32_t tm_class_blocks_of_page(const struct tm_class *class, unsigned page,
+                                               uint32_t *first)
+{
+    uint32_t size = class->block_size;
+    *first = (uint32_t)(((page << TM_PAGE_SHIFT) + size - 1) / size);
+    uint32_t end = (uint32_t)((((page + 1) << TM_PAGE_SHIFT) + size - 1) / size);
+    return (end < class->capacity ? end : class->capacity) - *first;
+}
+
 #endif

@@ -14,7 +14,8 @@
 
 enum {
     HEADS = 1 << 18,
-    LONGEST_CHAIN = 256,                            /* frames that are looked through for one */
+    NEARLY = 8,          /* frames that name a stack where that is enough */
+    LONGEST_CHAIN = 256, /* frames that are looked through for one */
     WHOLE_MAX = TM_FRAMES_MAX - TM_FRAMES_MAX / 16, /* from there on stacks are shortened */
 };
 
@@ -76,11 +77,12 @@ static_assert(HEADS == 1 << (64 - 46), "the shift above");
 
 /* Whether the stack that ends at `end` has, outside the frame, the frames that it had. Stale words
  * may make it seem so where a function changed the size of its frame meanwhile (alloca): then each
- * return address further out would have to lie where it did, too. */
+ * return address further out would have to lie where it did, too. Not more than `most` frames are
+ * looked at. */
 static bool still_there(const struct tm_frame *frames, const struct tm_frame *frame, uintptr_t end,
-                        uint32_t root)
+                        uint32_t root, unsigned most)
 {
-    for (uint32_t number = frame->parent; number != root; number = frame->parent) {
+    for (uint32_t number = frame->parent; number != root && most-- > 0; number = frame->parent) {
         frame = &frames[number];
         if (number == 0 || (frame->flags & TM_FRAME_THREAD) != 0)
             return false;
@@ -94,13 +96,13 @@ static bool still_there(const struct tm_frame *frames, const struct tm_frame *fr
 }
 
 /* A frame at the place of which the stack is as it was; 0: there is none. */
-static uint32_t find(uint64_t ip, uint32_t below, uintptr_t end, uint32_t root)
+static uint32_t find(uint64_t ip, uint32_t below, uintptr_t end, uint32_t root, unsigned most)
 {
     const struct tm_frame *frames = tm_frames();
     uint32_t number = atomic_load_explicit(head_of(ip, below), memory_order_acquire);
     for (; number != 0; number = frames[number].next)
         if (frames[number].ip == ip && frames[number].below == below &&
-            still_there(frames, &frames[number], end, root))
+            still_there(frames, &frames[number], end, root, most))
             return number;
     return 0;
 }
@@ -180,7 +182,7 @@ static unsigned unwind(const struct tm_caller *caller, uintptr_t end, uint32_t r
         *outside = root;
         if (!tm_unwind_step(&ip, &sp, &exact))
             return frames;
-        uint32_t known = find(ip, below_end(sp, end), end, root);
+        uint32_t known = find(ip, below_end(sp, end), end, root, TM_FRAMES_DEPTH);
         if (known != 0 && tm_frames()[known].depth + frames <= TM_FRAMES_DEPTH) {
             *outside = known;
             return frames;
@@ -209,13 +211,14 @@ static uint32_t add_stack(const struct tm_caller *caller, uintptr_t end, uint32_
     return number;
 }
 
-uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root)
+uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root, bool nearly)
 {
     bool own;
     uintptr_t end = tm_stack_end(caller->sp, &own);
     uint32_t number = 0;
     if (end != 0 && tm_unwind_ready()) {
-        number = find(caller->ip, below_end(caller->sp, end), end, root);
+        number = find(caller->ip, below_end(caller->sp, end), end, root,
+                      nearly ? NEARLY : TM_FRAMES_DEPTH);
         if (number == 0)
             number = add_stack(caller, end, root);
     }

@@ -119,9 +119,9 @@ static uint32_t new_site(uint32_t frame)
     return number != 0 ? number : OTHERS;
 }
 
-static uint32_t site_of(const struct tm_caller *caller)
+static uint32_t site_of(const struct tm_caller *caller, bool nearly)
 {
-    uint32_t frame = tm_frames_take(caller, root_of_thread());
+    uint32_t frame = tm_frames_take(caller, root_of_thread(), nearly);
     if (frame == 0)
         return OTHERS;
     uint32_t number = atomic_load_explicit(&tm_frames()[frame].site, memory_order_acquire);
@@ -237,18 +237,20 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
     me.inside = true;
     atomic_signal_fence(memory_order_seq_cst);
     tm_loader_look();
-    uint64_t now = tm_timeline_now_ns();
-    uint32_t number = site_of(caller);
-    uint64_t flags = 0;
+    uint32_t number = site_of(caller, why == TM_WHY_IDENTITY);
+    /* Of who is only named, nobody asks more than the name. */
+    uint64_t cell = tm_cell_pack(0, number, 0, 0, 0);
     if (why != TM_WHY_IDENTITY) {
+        uint64_t now = tm_timeline_now_ns();
         bool exact = (why & TM_WHY_ALL) != 0;
-        flags = TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0);
         count_allocation(&table[number], requested, usable, exact, now);
         me.last = exact ? block : NULL;
+        cell = tm_cell_pack(TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0), number, now, requested,
+                            usable);
     }
     atomic_signal_fence(memory_order_seq_cst);
     me.inside = false;
-    return tm_cell_pack(flags, number, now, requested, usable);
+    return cell;
 }
 
 static void forget(const void *block, size_t usable, uint64_t cell)

@@ -18,6 +18,7 @@ struct wanted {
     const char *id;          /* "" : none */
     uint32_t crc;            /* where there is no id */
     const struct stat *main; /* the file that is not to be found again; NULL: none */
+    bool shared;             /* it is one that dwz made */
 };
 
 static bool crc_fits(int file, uint32_t crc)
@@ -48,7 +49,7 @@ static bool is_same(const struct stat *main, int file)
 static bool fits(int file, const struct wanted *wanted)
 {
     char id[TM_BUILD_ID_TEXT];
-    if (!tm_files_is_elf(file, id) || is_same(wanted->main, file))
+    if (!tm_files_is_elf(file, wanted->shared, id) || is_same(wanted->main, file))
         return false;
     return wanted->id[0] != '\0' ? strcmp(id, wanted->id) == 0 : crc_fits(file, wanted->crc);
 }
@@ -87,29 +88,34 @@ void tm_debug_file_name(const char *id, char path[static PATH_MAX])
         snprintf(path, PATH_MAX, "%s/.build-id/%.2s/%s.debug", debug_directory, id, id + 2);
 }
 
-struct tm_debug_file tm_debug_file_by_id(const struct tm_files *files, const char *id)
+static struct tm_debug_file by_id(const struct tm_files *files, const struct wanted *wanted)
 {
-    const struct wanted wanted = {.id = id, .main = NULL};
     struct tm_debug_file found = {.file = -1};
-    tm_debug_file_name(id, found.path);
-    if (found.path[0] == '\0' || try_path(files, &wanted, &found))
+    tm_debug_file_name(wanted->id, found.path);
+    if (found.path[0] == '\0' || try_path(files, wanted, &found))
         return found;
     /* A root that the user named has the process's files; what the build id proves right may come
      * from this system as well. */
     struct tm_files here = {.root_count = 0};
     if (files->given)
         tm_files_open_here(&here);
-    try_path(&here, &wanted, &found);
+    try_path(&here, wanted, &found);
     tm_files_close(&here);
     return found;
+}
+
+struct tm_debug_file tm_debug_file_by_id(const struct tm_files *files, const char *id)
+{
+    const struct wanted wanted = {.id = id};
+    return by_id(files, &wanted);
 }
 
 struct tm_debug_file tm_debug_file_find(const struct tm_files *files, const char *path,
                                         const struct stat *main, const char *id, const char *link,
                                         uint32_t crc)
 {
-    const struct wanted wanted = {id, crc, main};
-    struct tm_debug_file found = tm_debug_file_by_id(files, id);
+    const struct wanted wanted = {id, crc, main, false};
+    struct tm_debug_file found = by_id(files, &wanted);
     if (found.file >= 0 || !link || link[0] == '\0' || strchr(link, '/'))
         return found;
     static const char *const places[][2] = {{"", ""}, {"", "/.debug"}, {debug_directory, ""}};
@@ -123,8 +129,8 @@ struct tm_debug_file tm_debug_file_find(const struct tm_files *files, const char
 struct tm_debug_file tm_debug_file_shared(const struct tm_files *files, const char *path,
                                           const char *id, const char *link)
 {
-    const struct wanted wanted = {.id = id, .main = NULL};
-    struct tm_debug_file found = tm_debug_file_by_id(files, id);
+    const struct wanted wanted = {.id = id, .shared = true};
+    struct tm_debug_file found = by_id(files, &wanted);
     if (found.file >= 0 || id[0] == '\0' || link[0] == '\0')
         return found;
     bool whole = link[0] == '/'

@@ -8,9 +8,11 @@
 #include "profiler/report/symbols_ranges.h"
 
 #include <dwarf.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     ORIGIN_LIMIT = 16,    /* references from a DIE to the one that has its name */
@@ -25,7 +27,8 @@ struct scoped {
 };
 
 struct unit {
-    Dwarf_Die die;
+    Dwarf_Die die;              /* has the ranges and lines */
+    Dwarf_Die body;             /* has the functions: the same, or in a .dwo file */
     Dwarf_Off start;            /* of its header; units are in this order */
     struct tm_ranges functions; /* value: index in function_dies */
     Dwarf_Die *function_dies;
@@ -35,13 +38,18 @@ struct unit {
     bool indexed;
 };
 
-struct tm_dwarf {
+/* The units of one file. */
+struct units {
     Dwarf *file;
-    struct tm_names *names;
-    bool has_shared;
-    struct tm_ranges ranges; /* of units; value: index in units */
-    struct unit *units;
+    struct unit *items;
     size_t count, room;
+};
+
+struct tm_dwarf {
+    struct tm_names *names;
+    bool has_shared, split_noted;
+    struct units own, shared; /* shared: those of the file that it shares DIEs with */
+    struct tm_ranges ranges;  /* of units; value: index in own */
 };
 
 /* Adds the ranges of a DIE. Where they overlap, the smaller range is the function's that is nearer.
@@ -58,19 +66,35 @@ static bool add_ranges(Dwarf_Die *die, struct tm_ranges *to, uint32_t value)
     return true;
 }
 
-static bool add_unit(struct tm_dwarf *dwarf, Dwarf_Die *die)
+static bool add_unit(struct units *to, Dwarf_Die *die)
 {
-    if (dwarf->count == dwarf->room) {
-        size_t room = dwarf->room ? dwarf->room * 2 : 64;
-        struct unit *units = realloc(dwarf->units, room * sizeof *units);
-        if (!units)
+    if (to->count == to->room) {
+        size_t room = to->room ? to->room * 2 : 64;
+        struct unit *items = realloc(to->items, room * sizeof *items);
+        if (!items)
             return false;
-        dwarf->units = units;
-        dwarf->room = room;
+        to->items = items;
+        to->room = room;
     }
-    dwarf->units[dwarf->count] =
+    to->items[to->count++] =
         (struct unit){.die = *die, .start = dwarf_dieoffset(die) - dwarf_cuoffset(die)};
-    return add_ranges(die, &dwarf->ranges, (uint32_t)dwarf->count++);
+    return true;
+}
+
+static bool take_units(struct units *to, Dwarf *file)
+{
+    Dwarf_CU *unit = NULL;
+    Dwarf_Die die;
+    to->file = file;
+    while (to->count < RANGE_LIMIT &&
+           dwarf_get_units(file, unit, &unit, NULL, NULL, &die, NULL) == 0) {
+        int tag = dwarf_tag(&die);
+        if ((tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit ||
+             tag == DW_TAG_partial_unit) &&
+            !add_unit(to, &die))
+            return false;
+    }
+    return true;
 }
 
 struct tm_dwarf *tm_dwarf_open(Dwarf *file, bool has_shared, struct tm_names *names)
@@ -78,34 +102,36 @@ struct tm_dwarf *tm_dwarf_open(Dwarf *file, bool has_shared, struct tm_names *na
     struct tm_dwarf *dwarf = calloc(1, sizeof *dwarf);
     if (!dwarf)
         return NULL;
-    dwarf->file = file;
     dwarf->names = names;
     dwarf->has_shared = has_shared;
-    bool good = true;
-    Dwarf_CU *unit = NULL;
-    Dwarf_Die die;
-    while (good && dwarf->count < RANGE_LIMIT &&
-           dwarf_get_units(file, unit, &unit, NULL, NULL, &die, NULL) == 0) {
-        int tag = dwarf_tag(&die);
-        if (tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit)
-            good = add_unit(dwarf, &die);
-    }
+    bool good = take_units(&dwarf->own, file);
+    for (size_t i = 0; good && i < dwarf->own.count; i++)
+        good = add_ranges(&dwarf->own.items[i].die, &dwarf->ranges, (uint32_t)i);
+    Dwarf *shared = has_shared ? dwarf_getalt(file) : NULL;
+    if (good && shared)
+        good = take_units(&dwarf->shared, shared);
     if (good && tm_ranges_flatten(&dwarf->ranges))
         return dwarf;
     tm_dwarf_close(dwarf);
     return NULL;
 }
 
+static void free_units(struct units *units)
+{
+    for (size_t i = 0; i < units->count; i++) {
+        tm_ranges_free(&units->items[i].functions);
+        free(units->items[i].function_dies);
+        free(units->items[i].scoped);
+    }
+    free(units->items);
+}
+
 void tm_dwarf_close(struct tm_dwarf *dwarf)
 {
     if (!dwarf)
         return;
-    for (size_t i = 0; i < dwarf->count; i++) {
-        tm_ranges_free(&dwarf->units[i].functions);
-        free(dwarf->units[i].function_dies);
-        free(dwarf->units[i].scoped);
-    }
-    free(dwarf->units);
+    free_units(&dwarf->own);
+    free_units(&dwarf->shared);
     tm_ranges_free(&dwarf->ranges);
     free(dwarf);
 }
@@ -241,8 +267,8 @@ static bool index_functions(struct tm_dwarf *dwarf, struct unit *unit)
     Dwarf_Die path[DEPTH_LIMIT];
     const char *scopes[DEPTH_LIMIT] = {""};
     size_t depth = 0;
-    size_t left = die_limit(&unit->die);
-    if (dwarf_child(&unit->die, &path[0]) != 0)
+    size_t left = die_limit(&unit->body);
+    if (dwarf_child(&unit->body, &path[0]) != 0)
         return true;
     for (; left > 0; left--) {
         Dwarf_Die *die = &path[depth];
@@ -266,11 +292,43 @@ static bool index_functions(struct tm_dwarf *dwarf, struct unit *unit)
     return true;
 }
 
+/* Where the compiler has put the functions of a unit into a .dwo file (-gsplit-dwarf), that is the
+ * body, if it is where it was when it was built. */
+static void find_body(struct tm_dwarf *dwarf, struct unit *unit)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    Dwarf_Die body;
+    unit->body = unit->die;
+    const char *name = string_of(dwarf, &unit->die, DW_AT_dwo_name);
+    if (!name)
+        name = string_of(dwarf, &unit->die, DW_AT_GNU_dwo_name);
+    if (!name)
+        return;
+    const char *directory = string_of(dwarf, &unit->die, DW_AT_comp_dir);
+    bool whole = name[0] == '/' || !directory;
+    int length =
+        snprintf(path, sizeof path, "%s%s%s", whole ? "" : directory, whole ? "" : "/", name);
+    if (length > 0 && (size_t)length < sizeof path && stat(path, &status) == 0 &&
+        S_ISREG(status.st_mode) &&
+        dwarf_cu_info(unit->die.cu, NULL, NULL, NULL, &body, NULL, NULL, NULL) == 0 && body.addr) {
+        unit->body = body;
+        return;
+    }
+    if (!dwarf->split_noted)
+        tm_names_note(dwarf->names,
+                      "'%s' is not there or is another, so inlined functions are unknown where it "
+                      "tells of them: keep the .dwo files of a program where they were built",
+                      path);
+    dwarf->split_noted = true;
+}
+
 static void index_unit(struct tm_dwarf *dwarf, struct unit *unit)
 {
     if (unit->indexed)
         return;
     unit->indexed = true;
+    find_body(dwarf, unit);
     if (index_functions(dwarf, unit) && tm_ranges_flatten(&unit->functions))
         return;
     tm_ranges_free(&unit->functions); /* lines are still found */
@@ -278,29 +336,31 @@ static void index_unit(struct tm_dwarf *dwarf, struct unit *unit)
 
 /* ---- names ---- */
 
-/* The unit of a DIE, which may be another one than refers to it. NULL: it is in another file. */
-static struct unit *unit_of(struct tm_dwarf *dwarf, Dwarf_Die *die)
+/* The unit of a DIE that `from` refers to, which may be another one, also in the shared file. */
+static struct unit *unit_of(struct tm_dwarf *dwarf, struct unit *from, Dwarf_Die *die)
 {
+    if (die->cu == from->body.cu)
+        return from;
     Dwarf_Off offset = dwarf_dieoffset(die);
+    Dwarf *file = dwarf_cu_getdwarf(die->cu);
+    struct units *units = file == dwarf->own.file ? &dwarf->own : &dwarf->shared;
     size_t low = 0;
-    size_t high = dwarf->count;
-    if (dwarf_cu_getdwarf(die->cu) != dwarf->file)
-        return NULL;
+    size_t high = file == units->file ? units->count : 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (dwarf->units[middle].start <= offset)
+        if (units->items[middle].start <= offset)
             low = middle + 1;
         else
             high = middle;
     }
-    return low > 0 ? &dwarf->units[low - 1] : NULL;
+    return low > 0 ? &units->items[low - 1] : NULL;
 }
 
 /* The namespaces and classes that the function of a DIE is in. */
-static const char *scope_of(struct tm_dwarf *dwarf, Dwarf_Die *die)
+static const char *scope_of(struct tm_dwarf *dwarf, struct unit *from, Dwarf_Die *die)
 {
     Dwarf_Off offset = dwarf_dieoffset(die);
-    struct unit *unit = unit_of(dwarf, die);
+    struct unit *unit = unit_of(dwarf, from, die);
     if (!unit)
         return "";
     index_unit(dwarf, unit);
@@ -318,7 +378,7 @@ static const char *scope_of(struct tm_dwarf *dwarf, Dwarf_Die *die)
 }
 
 /* The linkage name says most: a C++ function with its namespace and its parameters. */
-static const char *function_name(struct tm_dwarf *dwarf, Dwarf_Die *die)
+static const char *function_name(struct tm_dwarf *dwarf, struct unit *unit, Dwarf_Die *die)
 {
     const char *plain = NULL;
     Dwarf_Die named = *die;
@@ -337,7 +397,7 @@ static const char *function_name(struct tm_dwarf *dwarf, Dwarf_Die *die)
     if (!plain)
         return NULL;
     char text[TM_NAME_LIMIT + 1];
-    snprintf(text, sizeof text, "%s%s", scope_of(dwarf, &named), plain);
+    snprintf(text, sizeof text, "%s%s", scope_of(dwarf, unit, &named), plain);
     return tm_names_keep(dwarf->names, text, sizeof text);
 }
 
@@ -399,14 +459,14 @@ void tm_dwarf_at(struct tm_dwarf *dwarf, uint64_t address, struct tm_chain *chai
     uint32_t index = tm_ranges_find(&dwarf->ranges, address);
     if (index == TM_NO_RANGE)
         return;
-    struct unit *unit = &dwarf->units[index];
+    struct unit *unit = &dwarf->own.items[index];
     index_unit(dwarf, unit);
     Dwarf_Die path[TM_CHAIN_LIMIT]; /* the function, then what is inlined into it, ever further */
     size_t depth = 0;
     uint32_t function = tm_ranges_find(&unit->functions, address);
     if (function != TM_NO_RANGE) {
         Dwarf_Die scope = unit->function_dies[function];
-        size_t left = die_limit(&unit->die);
+        size_t left = die_limit(&unit->body);
         path[depth++] = scope;
         while (inner_scope(&scope, address, &left, &scope))
             if (dwarf_tag(&scope) == DW_TAG_inlined_subroutine) {
@@ -420,9 +480,9 @@ void tm_dwarf_at(struct tm_dwarf *dwarf, uint64_t address, struct tm_chain *chai
     take_line(unit, address, names, &chain->items[0]);
     for (size_t i = 0; i < depth; i++) {
         Dwarf_Die *die = &path[depth - 1 - i];
-        chain->items[i].function = function_name(dwarf, die);
+        chain->items[i].function = function_name(dwarf, unit, die);
         chain->items[i].inlined = i + 1 < depth;
         if (i + 1 < depth)
-            take_call(&unit->die, die, names, &chain->items[i + 1]);
+            take_call(&unit->body, die, names, &chain->items[i + 1]);
     }
 }

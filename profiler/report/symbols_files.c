@@ -228,7 +228,7 @@ size_t tm_files_id_bytes(const char *id, unsigned char bytes[static TM_BUILD_ID_
     return count;
 }
 
-bool tm_files_is_elf(int file, char id[static TM_BUILD_ID_TEXT])
+bool tm_files_is_elf(int file, bool data, char id[static TM_BUILD_ID_TEXT])
 {
     id[0] = '\0';
     elf_version(EV_CURRENT);
@@ -236,8 +236,9 @@ bool tm_files_is_elf(int file, char id[static TM_BUILD_ID_TEXT])
     GElf_Ehdr head;
     /* Other kinds (relocatable files, cores) are not mapped as code, and libdw would work on them
      * differently. */
-    bool good = elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &head) &&
-                (head.e_type == ET_EXEC || head.e_type == ET_DYN);
+    bool good =
+        elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &head) &&
+        (head.e_type == ET_EXEC || head.e_type == ET_DYN || (data && head.e_type == ET_REL));
     const void *bytes;
     ssize_t length = good ? dwelf_elf_gnu_build_id(elf, &bytes) : 0;
     if (length > 0)

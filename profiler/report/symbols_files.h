@@ -36,9 +36,9 @@ int tm_files_open_mapped(const struct tm_files *files, uint64_t start, uint64_t 
 /* What an errno of these two means, in words. */
 const char *tm_files_why(int error);
 
-/* Whether the open file is an ELF program or library, and its build id in hexadecimal; "" if it has
- * none. */
-bool tm_files_is_elf(int file, char id[static TM_BUILD_ID_TEXT]);
+/* Whether the open file is an ELF program or library (data: or one of relocatable data, as dwz
+ * makes), and its build id in hexadecimal; "" if it has none. */
+bool tm_files_is_elf(int file, bool data, char id[static TM_BUILD_ID_TEXT]);
 
 /* A build id in hexadecimal, and back: how many bytes, 0 if it is none. */
 void tm_files_id_text(const unsigned char *bytes, size_t count, char id[static TM_BUILD_ID_TEXT]);

@@ -121,7 +121,7 @@ struct failure {
 static bool is_it(struct tm_module *module, int file, bool sure, struct failure *failure)
 {
     const char *wanted = module->facts.build_id;
-    if (!tm_files_is_elf(file, module->id)) {
+    if (!tm_files_is_elf(file, false, module->id)) {
         failure->not_elf = true;
         return false;
     }
@@ -243,24 +243,35 @@ static uint64_t symbol_rank(const GElf_Sym *symbol, uint64_t address, const char
     return symbol->st_size > 0 ? rank | UINT64_C(1) << 63 : rank;
 }
 
+/* How far a symbol reaches that has no size (of assembly): to the next one, but not out of its
+ * section, nor further than is likely. */
+static uint64_t reach_of(Elf *elf, GElf_Word section, const GElf_Sym *symbol)
+{
+    const uint64_t most = 4096;
+    GElf_Shdr head;
+    if (section >= SHN_LORESERVE || !gelf_getshdr(elf_getscn(elf, section), &head))
+        return most;
+    uint64_t rest = head.sh_addr + head.sh_size - symbol->st_value;
+    return rest < most ? rest : most;
+}
+
 static bool take_symbols(struct tm_module *module)
 {
-    /* A symbol without a size (of assembly) reaches to the next one, but not further than this. */
-    const uint64_t reach = 1 << 16;
     int count = dwfl_module_getsymtab(module->elf);
     for (int i = 0; i < count; i++) {
         GElf_Sym symbol;
         GElf_Addr address;
         GElf_Word section;
+        Elf *elf;
         const char *name =
-            dwfl_module_getsym_info(module->elf, i, &symbol, &address, &section, NULL, NULL);
+            dwfl_module_getsym_info(module->elf, i, &symbol, &address, &section, &elf, NULL);
         if (!name || name[0] == '\0' || strncmp(name, ".L", 2) == 0 || section == SHN_UNDEF ||
             section == SHN_ABS || address >> 57 != 0 || !is_code(module, address))
             continue;
         unsigned type = GELF_ST_TYPE(symbol.st_info);
         if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
             continue;
-        uint64_t bytes = symbol.st_size > 0 ? symbol.st_size : reach;
+        uint64_t bytes = symbol.st_size > 0 ? symbol.st_size : reach_of(elf, section, &symbol);
         if (bytes >> 57 == 0 &&
             !tm_ranges_add(&module->symbols,
                            (struct tm_range){address, address + bytes,

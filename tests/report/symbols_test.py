@@ -170,6 +170,22 @@ class Apart(Symbols):
         self.assertIn("/usr/lib/debug/.dwz/shared.debug", notes[0])
 
 
+    def test_split(self):
+        for version in 4, 5:
+            program = self.build("-gsplit-dwarf", f"-gdwarf-{version}", name=f"{version}/program")
+            recorded = self.ended(program)
+            answer, notes = self.ask(recorded, "inlined")
+            self.assert_inlined(answer)
+            self.assertEqual(notes, [])
+            for name in os.listdir(os.path.dirname(program)):
+                if name.endswith(".dwo"):
+                    os.remove(self.path(str(version), name))
+            (answer,), notes = self.show(recorded, recorded.addresses["inlined"])
+            self.assertRegex(answer[-1].function, r"^long shop::fill<long>\(long\)")
+            self.assertEqual(answer[0].line, line_of("weigh calls"))
+            self.assertIn(".dwo", notes[0])
+
+
 class Absent(Symbols):
     def test_other_build_id(self):
         recorded = self.ended(self.build())

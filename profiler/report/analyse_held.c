@@ -7,31 +7,53 @@
 
 enum { PINNED, RESIDENT };
 
-/* The figures of all pools that could have been chosen and of the chosen ones, by size class. */
-static bool make_strata(const struct tm_heap *heap, size_t classes, struct tm_held *held)
+static struct tm_identity_use sum_of(const struct tm_identity_use *a,
+                                     const struct tm_identity_use *b)
 {
+    return (struct tm_identity_use){
+        .pools = a->pools + b->pools,
+        .pinned_pools = a->pinned_pools + b->pinned_pools,
+        .pinned_bytes = a->pinned_bytes + b->pinned_bytes,
+        .floor_pools = a->floor_pools + b->floor_pools,
+        .floor_bytes = a->floor_bytes + b->floor_bytes,
+    };
+}
+
+/* The figures of all pools that could have been chosen and of the chosen ones, by size class. Where
+ * one in one is, all are, whatever the pools themselves say. */
+static bool make_strata(const struct tm_snapshot_file *snapshot, const struct tm_heap *heap,
+                        struct tm_held *held)
+{
+    size_t classes = snapshot->class_count;
+    bool every = snapshot->has_recording && snapshot->recording.identity_one_in == 1;
     for (int i = 0; i < 2; i++)
         held->strata[i] = calloc(classes + 1, sizeof *held->strata[i]);
     if (!held->strata[PINNED] || !held->strata[RESIDENT])
         return false;
     for (size_t i = 0; i < classes; i++) {
-        const struct tm_identity_use *passed = &heap->classes[i].identity[TM_IDENTITY_PASSED];
-        const struct tm_identity_use *chosen = &heap->classes[i].identity[TM_IDENTITY_CHOSEN];
+        const struct tm_identity_use *use = heap->classes[i].identity;
+        struct tm_identity_use chosen = use[TM_IDENTITY_CHOSEN];
+        struct tm_identity_use could = sum_of(&use[TM_IDENTITY_PASSED], &chosen);
+        struct tm_identity_use older = use[TM_IDENTITY_NONE];
+        if (every) {
+            could = chosen = sum_of(&could, &older);
+            older = (struct tm_identity_use){.pools = 0};
+        }
         held->strata[PINNED][i] = (struct tm_stratum){
-            .all = (double)(passed->pinned_bytes + chosen->pinned_bytes),
-            .chosen = (double)chosen->pinned_bytes,
-            .pools_all = passed->pinned_pools + chosen->pinned_pools,
-            .pools_chosen = chosen->pinned_pools,
+            .all = (double)could.pinned_bytes,
+            .chosen = (double)chosen.pinned_bytes,
+            .pools_all = could.pinned_pools,
+            .pools_chosen = chosen.pinned_pools,
         };
         held->strata[RESIDENT][i] = (struct tm_stratum){
-            .all = (double)(passed->floor_bytes + chosen->floor_bytes),
-            .chosen = (double)chosen->floor_bytes,
-            .pools_all = passed->floor_pools + chosen->floor_pools,
-            .pools_chosen = chosen->floor_pools,
+            .all = (double)could.floor_bytes,
+            .chosen = (double)chosen.floor_bytes,
+            .pools_all = could.floor_pools,
+            .pools_chosen = chosen.floor_pools,
         };
-        held->older_bytes += heap->classes[i].identity[TM_IDENTITY_NONE].pinned_bytes;
-        if (chosen->pinned_bytes == 0)
-            held->unchosen_bytes += passed->pinned_bytes;
+        held->older_bytes += older.pinned_bytes;
+        if (chosen.pinned_bytes == 0)
+            held->unchosen_bytes += could.pinned_bytes;
         held->all_pools += held->strata[PINNED][i].pools_all;
         held->chosen_pools += held->strata[PINNED][i].pools_chosen;
     }
@@ -196,7 +218,7 @@ bool tm_held_analyse(const struct tm_snapshot_file *snapshot, const struct tm_he
 {
     *held = (struct tm_held){.pinned_bytes = heap->pinned_bytes};
     held->groups = calloc(sites->count, sizeof *held->groups);
-    if (!held->groups || !make_strata(heap, snapshot->class_count, held) ||
+    if (!held->groups || !make_strata(snapshot, heap, held) ||
         !charge_shares(snapshot, heap, sites, held) || !translate_sets(snapshot, sites, held) ||
         !charge_sole(snapshot, sites, held)) {
         tm_held_free(held);

@@ -13,7 +13,9 @@
 #include <string.h>
 
 static const uint64_t most_lookups = 20000000; /* of subsets, in one step */
-static const double least_gain = 4096;         /* a step that brings less than a page is none */
+/* A step is none that brings less than a page, or than this part of those before it. */
+static const double least_gain = 4096;
+static const double least_part = 0.01;
 
 struct planner {
     const struct tm_snapshot_file *snapshot;
@@ -234,10 +236,12 @@ bool tm_plan_make(const struct tm_snapshot_file *snapshot, const struct tm_sites
     *plan = (struct tm_plan){.count = 0};
     if (made)
         collect_sets(&planner);
+    double back = 0;
     for (size_t room = TM_PLAN_GROUPS; made && room > 0;) {
         struct choice choice = choose(&planner, room);
-        if (choice.count == 0 || choice.gain < least_gain)
+        if (choice.count == 0 || choice.gain < least_gain || choice.gain < back * least_part)
             break;
+        back += choice.gain;
         struct tm_plan_step *step = &plan->steps[plan->count++];
         memcpy(step->groups, choice.groups, sizeof step->groups);
         step->count = choice.count;

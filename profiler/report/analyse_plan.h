@@ -5,8 +5,9 @@
  * The plan is greedy. Each step takes the groups that bring the most resident bytes for each group
  * added, be it one group or several that hold pages only together (the missing groups of some set
  * of pages): so that "A alone 0, A and B 300 MiB" is found. What comes back are pages whose groups
- * are all fixed, and the groups' own large blocks. Pages with blocks that are not recorded, or of
- * more sites than a set lists, never come back.
+ * are all fixed, and the groups' own large blocks. It ends where a step would bring next to
+ * nothing. Pages with blocks that are not recorded, or of more sites than a set lists, never come
+ * back.
  */
 #ifndef TIDEMARK_REPORT_ANALYSE_PLAN_H
 #define TIDEMARK_REPORT_ANALYSE_PLAN_H

@@ -98,6 +98,11 @@ static int by_group_then_stack(const void *left, const void *right, void *groupi
 
 static void add_site(struct tm_site_sums *sums, const struct tm_snapshot_site *site)
 {
+    /* Where nothing is live there is no birth. */
+    if (site->live_samples && (!sums->live_samples || site->oldest_ns < sums->oldest_ns))
+        sums->oldest_ns = site->oldest_ns;
+    if (site->live_samples && site->youngest_ns > sums->youngest_ns)
+        sums->youngest_ns = site->youngest_ns;
     sums->samples += site->samples;
     sums->live_samples += site->live_samples;
     sums->allocated_blocks += site->allocated_blocks;
@@ -117,10 +122,6 @@ static void add_site(struct tm_site_sums *sums, const struct tm_snapshot_site *s
         sums->born_blocks[i] += site->born_blocks[i];
     for (int i = 0; i < TM_SIZE_STEPS; i++)
         sums->size_samples[i] += site->size_samples[i];
-    if (site->oldest_ns && (!sums->oldest_ns || site->oldest_ns < sums->oldest_ns))
-        sums->oldest_ns = site->oldest_ns;
-    if (site->youngest_ns > sums->youngest_ns)
-        sums->youngest_ns = site->youngest_ns;
     sums->allocated_bytes_variance += site->allocated_bytes_variance;
     sums->live_blocks_variance += site->live_blocks_variance;
     sums->live_bytes_variance += site->live_bytes_variance;

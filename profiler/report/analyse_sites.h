@@ -50,7 +50,7 @@ struct tm_site_sums {
     uint64_t span_bytes, span_resident_bytes;
     uint64_t peak_blocks, peak_bytes;
     uint64_t born_blocks[TM_BIRTHS];
-    uint64_t oldest_ns, youngest_ns; /* 0: none is live */
+    uint64_t oldest_ns, youngest_ns; /* where live_samples is not 0 */
     uint64_t size_samples[TM_SIZE_STEPS];
     double allocated_bytes_variance, live_blocks_variance, live_bytes_variance;
 };

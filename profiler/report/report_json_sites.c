@@ -130,7 +130,7 @@ static void write_sums(struct tm_json *json, const struct tm_report *report,
     tm_json_real(json, "peak_blocks", (double)sums->peak_blocks / TM_BLOCK_UNITS);
     write_blocks(json, "ended_blocks", sums->ended_blocks, TM_LIFETIMES);
     write_blocks(json, "born_blocks", sums->born_blocks, TM_BIRTHS);
-    if (sums->oldest_ns) {
+    if (sums->live_samples) {
         tm_json_number(json, "oldest_since_start_ns", sums->oldest_ns);
         tm_json_number(json, "youngest_since_start_ns", sums->youngest_ns);
     }

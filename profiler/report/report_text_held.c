@@ -28,7 +28,8 @@ static void print_survivors(FILE *out, const struct tm_report *report, const str
     char words[200];
     unsigned births;
     unsigned time;
-    if (group->sums.oldest_ns == 0 || group->sums.oldest_ns > now || group->sums.youngest_ns > now)
+    if (group->sums.live_samples == 0 || group->sums.oldest_ns > now ||
+        group->sums.youngest_ns > now)
         return;
     snprintf(words, sizeof words, "survivors: %s%s live blocks, %s to %s old",
              report->sites.sampled ? "about " : "",
@@ -108,6 +109,10 @@ static void print_method(FILE *out, const struct tm_report *report)
     const struct tm_held *held = &report->held;
     char words[500];
     bool few = false;
+    if (held->chosen_pools == 0) {
+        fputs("  No pool whose blocks are known by site holds free memory.\n", out);
+        return;
+    }
     if (held->pinned.exact) {
         fputs("  Exact: the site of every block in these pools is recorded.\n", out);
         return;
@@ -185,8 +190,9 @@ void tm_report_text_held(FILE *out, const struct tm_report *report,
                 tm_words_bytes(held->pinned_bytes).text,
                 tm_words_percent(held->pinned_bytes, report->ledger.rss_bytes).text);
     print_method(out, report);
-    fprintf(out, "  %3s  %-22s %6s  %-22s  %s\n", "", "charged", "part", "on pages of its own",
-            "these pages in RSS");
+    if (shown > 0)
+        fprintf(out, "  %3s  %-22s %6s  %-22s  %s\n", "", "charged", "part", "on pages of its own",
+                "these pages in RSS");
     for (size_t i = 0; i < shown; i++)
         print_held_row(out, report, ranked[i], i + 1, !little, options);
     print_sum(out, report, ranked, shown);

@@ -185,6 +185,10 @@ bool tm_is_wrapper(const char *function)
     if (!function)
         return false;
     const char *name = bare_name(function, &length);
+    if (strncmp(name, "__GI_", 5) == 0) { /* what glibc calls its own functions inside */
+        name += 5;
+        length -= 5;
+    }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)
             return true;

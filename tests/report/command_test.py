@@ -47,7 +47,7 @@ class Command(unittest.TestCase):
         self.assertIn(words, lines[0])
 
     def test_json_is_valid_and_adds_up(self):
-        for kind in "hand-made", "hostile", "random":
+        for kind in "hand-made", "hostile", "random", "sites", "sites-sampled":
             done = report("--json", self.make(kind))
             self.assertEqual(done.returncode, 0, done.stderr)
             subprocess.run(
@@ -61,7 +61,7 @@ class Command(unittest.TestCase):
             self.assertTrue(all(row["meaning"] for row in rows))
             for key in (
                 "verdict process classes arenas granularity spans timeline cost counters "
-                "other_mappings exactness page_floor_bytes"
+                "other_mappings exactness page_floor_bytes recording held sites plan"
             ).split():
                 self.assertIn(key, told)
 
@@ -91,6 +91,66 @@ class Command(unittest.TestCase):
         self.assertEqual(verdict["held_bytes"], 8576 + 61440)
         self.assertEqual(verdict["pinned_bytes"], 8576)
         self.assertEqual(verdict["cached_bytes"], 61440)
+
+    def assert_shares_add_up(self, told):
+        held = told["held"]
+        rows = {row["name"]: row["bytes"] for row in told["ledger"]}
+        shares = sum(site["held_share"]["bytes"] for site in told["sites"])
+        self.assertEqual(held["pinned_bytes"], rows["pinned"])
+        self.assertEqual(held["charged_bytes"] + held["not_recorded_bytes"], shares)
+        self.assertEqual(
+            shares + held["older_pools_bytes"] + held["unchosen_sizes_bytes"] + held["inconsistent_bytes"],
+            rows["pinned"],
+        )
+
+    def test_json_of_exact_sites(self):
+        told = json.loads(report("--json", self.make("sites")).stdout)
+        self.assert_shares_add_up(told)
+        self.assertTrue(told["held"]["exact"])
+        sites = told["sites"]
+        self.assertEqual([site["held_share"]["bytes"] for site in sites], [8896, 6080, 4864, 1024])
+        self.assertEqual(sites[0]["held_share"], {"bytes": 8896, "exact": True})
+        self.assertEqual([site["sole_pin_resident"]["bytes"] for site in sites[:3]], [8192, 8192, 0])
+        self.assertEqual([site["recorded"] for site in sites], [True, True, True, False])
+        self.assertEqual([frame["address"] for frame in sites[0]["frames"]], ["0x1001", "0x1002", "0x2001", "0x3001"])
+        self.assertEqual([step["add_sites"] for step in told["plan"]], [[1], [0], [2]])
+        self.assertEqual([step["rss_falls_by"]["bytes"] for step in told["plan"]], [20480, 28672, 36864])
+        self.assertEqual((told["grouped_by"], told["sorted_by"]), ("stack", "held"))
+        self.assertEqual(told["recording"]["sites"], "all")
+        self.assertEqual(sites[0]["live"], {"bytes": 320, "exact": True})
+        self.assertEqual(sites[0]["live_blocks"], 5)
+
+    def test_json_of_estimated_sites(self):
+        told = json.loads(report("--json", self.make("sites-sampled")).stdout)
+        self.assert_shares_add_up(told)
+        self.assertFalse(told["held"]["exact"])
+        self.assertEqual((told["held"]["older_pools_bytes"], told["held"]["unchosen_sizes_bytes"]), (3072, 2048))
+        share = told["sites"][0]["held_share"]
+        self.assertFalse(share["exact"])
+        self.assertTrue(share["too_few"])
+        self.assertLess(share["low_95"], share["bytes"])
+        self.assertGreater(share["high_95"], share["bytes"])
+        self.assertGreater(share["standard_error"], 0)
+
+    def test_sorts_and_groups(self):
+        path = self.make("sites")
+        told = json.loads(report("--json", "--by", "live", path).stdout)
+        self.assertEqual([site["live"]["bytes"] for site in told["sites"]], [26688, 320, 256, 0])
+        for by in "held", "live", "sole", "peak", "allocated", "temporary":
+            done = report("--by", by, "--json", path)
+            self.assertEqual(json.loads(done.stdout)["sorted_by"], by)
+        for group in "stack", "function", "line", "file", "library":
+            told = json.loads(report("--group", group, "--json", path).stdout)
+            self.assertEqual(told["grouped_by"], group)
+            self.assert_shares_add_up(told)
+        # No symbols: all code is in no file, one library.
+        self.assertEqual(len(told["sites"]), 2)
+        told = json.loads(report("--depth", "1", "--json", path).stdout)
+        self.assertEqual([len(site["frames"]) for site in told["sites"]], [1, 1, 1, 0])
+        self.assert_fails(1, "does not keep call sites apart by thread", "--group", "thread", path)
+        path = self.make("sites-by-thread")
+        told = json.loads(report("--group", "thread", "--json", path).stdout)
+        self.assertEqual(sorted(site["name"] for site in told["sites"])[1], "thread 77")
 
     def test_readme_reader(self):
         """The example in the format's description runs and agrees with the command."""
@@ -135,6 +195,9 @@ class Command(unittest.TestCase):
         self.assert_fails(2, "--top is '5x'", "--top", "5x", path)
         self.assert_fails(2, "--top is '0'", "--top", "0", path)
         self.assert_fails(2, "needs a value", path, "--top")
+        self.assert_fails(2, "--depth is '0'", "--depth", "0", path)
+        self.assert_fails(2, "--by is 'size'; it can be held, sole", "--by", "size", path)
+        self.assert_fails(2, "--group is 'x'; it can be stack, function", "--group", "x", path)
 
     def test_help_and_top(self):
         done = report("--help")

@@ -209,8 +209,9 @@ static void test_random_against_brute_force(void **state)
             room -= step->count;
             together += step->count > 1;
         }
-        if (room > 0) /* the plan ended because nothing was left to bring */
-            assert_near(best_choice(fixed, room), 0);
+        if (room > 0) /* the plan ended because next to nothing was left to bring */
+            assert_true(best_choice(fixed, room) * (double)room <
+                        fmax(4096, brute_force(fixed) * 0.01 * TM_PLAN_GROUPS));
         unload();
     }
     assert_true(together > 20);

@@ -100,6 +100,21 @@ static void test_shares(void **state)
     unload();
 }
 
+/* Where one pool in one is chosen, all are, even if they do not say so. */
+static void test_every_pool(void **state)
+{
+    (void)state;
+    struct sites_parts parts = sites_hand_made();
+    parts.pools[0].identity = TM_IDENTITY_NONE;
+    parts.pools[1].identity = TM_IDENTITY_PASSED;
+    load(&parts, (struct tm_view){0});
+    assert_int_equal(held_of(A)->share_bytes, 8896);
+    assert_near(held_of(C)->sole_resident.value, 8192);
+    assert_true(held_of(A)->share.exact);
+    assert_sum();
+    unload();
+}
+
 static void test_peak_births(void **state)
 {
     (void)state;
@@ -277,7 +292,8 @@ static void test_wrappers(void **state)
         "<alloc::vec::Vec<T,A> as core::clone::Clone>::clone",
         "alloc::raw_vec::finish_grow",
         "malloc@plt",
-        "strdup"};
+        "strdup",
+        "__GI___strdup"};
     static const char *const no[] = {
         "cache_insert",
         "my_malloc",
@@ -368,11 +384,17 @@ static void test_ranks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shares),       cmocka_unit_test(test_peak_births),
-        cmocka_unit_test(test_sampled),      cmocka_unit_test(test_sums_where_sections_contradict),
-        cmocka_unit_test(test_groupings),    cmocka_unit_test(test_unknown_stacks),
-        cmocka_unit_test(test_who),          cmocka_unit_test(test_wrappers),
-        cmocka_unit_test(test_ledger_split), cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_every_pool),
+        cmocka_unit_test(test_peak_births),
+        cmocka_unit_test(test_sampled),
+        cmocka_unit_test(test_sums_where_sections_contradict),
+        cmocka_unit_test(test_groupings),
+        cmocka_unit_test(test_unknown_stacks),
+        cmocka_unit_test(test_who),
+        cmocka_unit_test(test_wrappers),
+        cmocka_unit_test(test_ledger_split),
+        cmocka_unit_test(test_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

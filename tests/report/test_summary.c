@@ -23,9 +23,9 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context)
     static const struct tm_census_arena arena = {.base = 0x10000000, .kind = TM_CENSUS_ARENA_POOLS};
     static const struct tm_census_pool pool = {.base = 0x10000000, .pages = 16, .live = 100};
     const struct tm_census_span spans[] = {
-        {0x10010000, 8192, TM_CENSUS_SPAN_PAGES},
-        {MAPPING, 20 * MIB, TM_CENSUS_SPAN_MAPPING},
-        {CACHED, 30 * MIB, TM_CENSUS_SPAN_CACHED},
+        {0x10010000, 8192, TM_CENSUS_SPAN_PAGES, 0},
+        {MAPPING, 20 * MIB, TM_CENSUS_SPAN_MAPPING, 0},
+        {CACHED, 30 * MIB, TM_CENSUS_SPAN_CACHED, 0},
     };
     visitor->arena(&arena, context);
     visitor->pool(&pool, context);

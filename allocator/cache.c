@@ -3,6 +3,7 @@
 
 #include "allocator/arena.h"
 #include "allocator/bounce.h"
+#include "allocator/cell.h"
 #include "allocator/os.h"
 
 _Atomic uint64_t tm_bytes_clean_in_pools, tm_bytes_in_pools, tm_bytes_in_spans,
@@ -140,6 +141,17 @@ static uint64_t purge_pages(char *base, uint64_t mask)
     return left;
 }
 
+/* What the recorder said of blocks goes with them. Of a hidden arena. */
+static void purge_cells(const struct tm_arena *arena)
+{
+    char *base = tm_arena_base(arena);
+    if (tm_cells_of_slot(base) == NULL)
+        return;
+    for (unsigned slot = 0; slot < TM_ARENA_SLOTS; slot++)
+        if ((arena->used & tm_mask64(slot * TM_SLOT_PAGES, TM_SLOT_PAGES)) == 0)
+            tm_cells_purge(base + slot * TM_SLOT, 1);
+}
+
 /* Purges the coldest arenas until at most `target` bytes are cached. */
 static bool purge_to(uint64_t target)
 {
@@ -165,6 +177,7 @@ static bool purge_to(uint64_t target)
         purging_pages = pages;
         tm_unlock(&tm_arena_lock);
         uint64_t left = purge_pages(tm_arena_base(arena), pages);
+        purge_cells(arena);
         tm_lock(&tm_arena_lock);
         purging = NULL;
         tm_cache_add(arena, left);

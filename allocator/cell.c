@@ -18,6 +18,13 @@ bool tm_cells_make(const void *address)
     return true;
 }
 
+void tm_cells_purge(const void *address, unsigned slots)
+{
+    tm_cell *cells = tm_cells_of_slot(address);
+    if (cells != NULL)
+        tm_os_purge((void *)cells, slots * TM_SLOT_CELLS * sizeof *cells);
+}
+
 void tm_cells_place(const struct tm_chunk *chunk, uintptr_t *base, uint64_t *bytes)
 {
     *base = (uintptr_t)atomic_load_explicit(&chunk->cells, memory_order_acquire);

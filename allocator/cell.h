@@ -9,7 +9,7 @@
 #ifndef TIDEMARK_CELL_H
 #define TIDEMARK_CELL_H
 
-#include "allocator/pool.h"
+#include "allocator/chunk.h"
 
 typedef _Atomic uint64_t tm_cell;
 
@@ -21,21 +21,12 @@ static inline tm_cell *tm_cells_of_slot(const void *address)
     return cells == NULL ? NULL : cells + slot * TM_SLOT_CELLS;
 }
 
-/* The cell of a block that starts at `address` in a chunk; NULL: the chunk has none. */
-static inline tm_cell *tm_cell_of(const void *address)
-{
-    tm_cell *cells = tm_cells_of_slot(address);
-    if (cells == NULL)
-        return NULL;
-    const struct tm_pool *pool = tm_pool_slot(address);
-    if (!pool->taken)
-        return cells + ((uintptr_t)address >> TM_PAGE_SHIFT & (TM_SLOT_PAGES - 1));
-    return cells +
-           tm_class_block_index(&tm_classes[pool->size_class], (uint16_t)(uintptr_t)address);
-}
-
 /* Sees to it that the chunk of an address has cells. False: no memory. */
 bool tm_cells_make(const void *address);
+
+/* Gives back the pages of cells of so many slots from the one that `address` lies in, of one chunk,
+ * in which nothing is in use nor can be taken meanwhile. */
+void tm_cells_purge(const void *address, unsigned slots);
 
 /* For the census: address and bytes of the cells of a chunk; 0 bytes: none. */
 void tm_cells_place(const struct tm_chunk *chunk, uintptr_t *base, uint64_t *bytes);

@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "allocator/cell.h"
 #include "allocator/chunk.h"
 #include "allocator/sizeclass.h"
 
@@ -145,6 +146,20 @@ static inline size_t tm_pool_page(const void *block)
 }
 
 static_assert(TM_SLOT_SHIFT == 16, "the low 16 bits are the offset in the pool");
+
+/* The cell of a block of a pool or of a span that starts at `address` in a chunk; NULL: the chunk
+ * has none. */
+static inline tm_cell *tm_cell_of(const void *address)
+{
+    tm_cell *cells = tm_cells_of_slot(address);
+    if (cells == NULL)
+        return NULL;
+    const struct tm_pool *pool = tm_pool_slot(address);
+    if (!pool->taken)
+        return cells + ((uintptr_t)address >> TM_PAGE_SHIFT & (TM_SLOT_PAGES - 1));
+    return cells +
+           tm_class_block_index(&tm_classes[pool->size_class], (uint16_t)(uintptr_t)address);
+}
 
 /* The owner without the flags. */
 static inline uintptr_t tm_pool_owner(const struct tm_pool *pool)

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "profiler/record/record.h"
 
 static pthread_key_t thread_key;
+
+typedef int dlclose_fn(void *handle);
 
 /* Other libraries' destructors may allocate and free: stay until the last round of them. A thread
  * whose first request came in one of these rounds does not see so many: so each may be the last. */
@@ -123,6 +126,20 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 __attribute__((destructor)) static void stop(void)
 {
     tm_record_exit();
+}
+
+/* libc's, and the recorder is told: what it remembers of code may be of that library. */
+EXPORT int dlclose(void *handle)
+{
+    static _Atomic(dlclose_fn *) next;
+    dlclose_fn *known = atomic_load_explicit(&next, memory_order_relaxed);
+    if (known == NULL) {
+        known = (dlclose_fn *)dlsym(RTLD_NEXT, "dlclose");
+        atomic_store_explicit(&next, known, memory_order_relaxed);
+    }
+    int result = known(handle);
+    tm_record_unloaded();
+    return result;
 }
 
 typedef int main_fn(int argc, char **argv, char **environment);

@@ -5,7 +5,7 @@
 
 #include "allocator/lock.h"
 #include "profiler/format/snapshot.h"
-#include "profiler/record/stack_range.h"
+#include "profiler/record/stack.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/unwind.h"
 
@@ -75,36 +75,50 @@ static _Atomic uint32_t *head_of(uint64_t ip, uint32_t below)
 
 static_assert(HEADS == 1 << (64 - 46), "the shift above");
 
-/* Whether the stack that ends at `end` has, outside the frame, the frames that it had. Stale words
- * may make it seem so where a function changed the size of its frame meanwhile (alloca): then each
- * return address further out would have to lie where it did, too. Not more than `most` frames are
- * looked at. */
-static bool still_there(const struct tm_frame *frames, const struct tm_frame *frame, uintptr_t end,
-                        uint32_t root, unsigned most)
+/* A word of the stack, own ones read in place, by any thread; others under the lock. */
+typedef bool read_fn(const struct tm_stack *stack, uintptr_t address, uintptr_t *word);
+
+static uintptr_t sp_of(const struct tm_frame *frame, const struct tm_stack *stack)
+{
+    return stack->end - (uintptr_t)frame->below * sizeof(uintptr_t);
+}
+
+/* Whether the stack has, outside the frame, the frames that it had. Stale words may make it seem so
+ * where a function changed the size of its frame meanwhile (alloca): then each return address
+ * further out would have to lie where it did, too. Not more than `most` frames are looked at. */
+static inline bool still_there(const struct tm_frame *frames, const struct tm_frame *frame,
+                               const struct tm_stack *stack, uint32_t root, unsigned most,
+                               read_fn *read)
 {
     for (uint32_t number = frame->parent; number != root && most-- > 0; number = frame->parent) {
+        uintptr_t word;
         frame = &frames[number];
         if (number == 0 || (frame->flags & TM_FRAME_THREAD) != 0)
             return false;
         if ((frame->flags & TM_FRAME_TRUNCATED) != 0)
             return frame->parent == root;
-        const uint64_t *sp = (const uint64_t *)end - frame->below;
-        if (sp[-1] != frame->ip)
+        if (!read(stack, sp_of(frame, stack) - sizeof word, &word) || word != frame->ip)
             return false;
     }
     return true;
 }
 
 /* A frame at the place of which the stack is as it was; 0: there is none. */
-static uint32_t find(uint64_t ip, uint32_t below, uintptr_t end, uint32_t root, unsigned most)
+static inline uint32_t find(uintptr_t ip, uint32_t below, const struct tm_stack *stack,
+                            uint32_t root, unsigned most, read_fn *read)
 {
     const struct tm_frame *frames = tm_frames();
     uint32_t number = atomic_load_explicit(head_of(ip, below), memory_order_acquire);
     for (; number != 0; number = frames[number].next)
         if (frames[number].ip == ip && frames[number].below == below &&
-            still_there(frames, &frames[number], end, root, most))
+            still_there(frames, &frames[number], stack, root, most, read))
             return number;
     return 0;
+}
+
+static uint32_t below_end(uintptr_t sp, const struct tm_stack *stack)
+{
+    return (uint32_t)((stack->end - sp) / sizeof(uintptr_t));
 }
 
 /* ---- adding ---- */
@@ -162,27 +176,23 @@ static struct {
     bool exact;
 } fresh[TM_FRAMES_DEPTH];
 
-static uint32_t below_end(uintptr_t sp, uintptr_t end)
-{
-    return (uint32_t)((end - sp) / sizeof(uint64_t));
-}
-
 /* Unwinds until a frame is known. Returns how many are not; *outside: what is outside of them. */
-static unsigned unwind(const struct tm_caller *caller, uintptr_t end, uint32_t root,
+static unsigned unwind(const struct tm_caller *caller, const struct tm_stack *stack, uint32_t root,
                        uint32_t *outside)
 {
     uintptr_t ip = caller->ip, sp = caller->sp;
     bool exact = false;
     unsigned frames = 0;
-    tm_unwind_begin(caller, end);
+    tm_unwind_begin(caller, stack);
     for (;;) {
         fresh[frames].ip = ip;
-        fresh[frames].below = below_end(sp, end);
+        fresh[frames].below = below_end(sp, stack);
         fresh[frames++].exact = exact;
         *outside = root;
         if (!tm_unwind_step(&ip, &sp, &exact))
             return frames;
-        uint32_t known = find(ip, below_end(sp, end), end, root, TM_FRAMES_DEPTH);
+        uint32_t known =
+            find(ip, below_end(sp, stack), stack, root, TM_FRAMES_DEPTH, tm_stack_read);
         if (known != 0 && tm_frames()[known].depth + frames <= TM_FRAMES_DEPTH) {
             *outside = known;
             return frames;
@@ -195,33 +205,60 @@ static unsigned unwind(const struct tm_caller *caller, uintptr_t end, uint32_t r
     }
 }
 
-static uint32_t add_stack(const struct tm_caller *caller, uintptr_t end, uint32_t root)
+static uint32_t add_stack(const struct tm_caller *caller, const struct tm_stack *stack,
+                          uint32_t root)
 {
-    tm_lock(&lock);
     uint32_t number;
-    unsigned frames = unwind(caller, end, root, &number);
-    while (frames-- > 0 && (number != 0 || root == 0)) {
-        uint32_t added = add(fresh[frames].ip, fresh[frames].below, number,
-                             fresh[frames].exact ? TM_FRAME_EXACT : 0, WHOLE_MAX);
-        number = added;
-        if (added == 0)
+    unsigned frames = unwind(caller, stack, root, &number);
+    while (frames-- > 0) {
+        number = add(fresh[frames].ip, fresh[frames].below, number,
+                     fresh[frames].exact ? TM_FRAME_EXACT : 0, WHOLE_MAX);
+        if (number == 0)
             break;
     }
+    return number;
+}
+
+/* Tells if the frames prove that the stack is the thread's own. */
+static void prove(const struct tm_stack *stack, uint32_t number, uint32_t root)
+{
+    uintptr_t sp = stack->sp;
+    for (; number != root; number = tm_frames()[number].parent) {
+        const struct tm_frame *frame = &tm_frames()[number];
+        if (frame->flags != 0 || sp_of(frame, stack) - sp >= TM_FRAME_LARGEST)
+            return;
+        sp = sp_of(frame, stack);
+    }
+    tm_stack_proven(stack, sp);
+}
+
+/* As tm_frames_take() where the stack is not known, or not to be read without the lock. */
+static uint32_t take_slow(const struct tm_caller *caller, const struct tm_stack *stack,
+                          uint32_t root)
+{
+    tm_lock(&lock);
+    tm_stack_open(stack);
+    uint32_t number =
+        find(caller->ip, below_end(caller->sp, stack), stack, root, TM_FRAMES_DEPTH, tm_stack_read);
+    if (number == 0)
+        number = add_stack(caller, stack, root);
+    if (number != 0 && !stack->own)
+        prove(stack, number, root);
     tm_unlock(&lock);
     return number;
 }
 
 uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root, bool nearly)
 {
-    bool own;
-    uintptr_t end = tm_stack_end(caller->sp, &own);
+    if (!tm_unwind_ready())
+        return add_shortened(caller, root);
+    struct tm_stack stack = tm_stack_of(caller->sp);
     uint32_t number = 0;
-    if (end != 0 && tm_unwind_ready()) {
-        number = find(caller->ip, below_end(caller->sp, end), end, root,
-                      nearly ? NEARLY : TM_FRAMES_DEPTH);
-        if (number == 0)
-            number = add_stack(caller, end, root);
-    }
+    if (stack.own)
+        number = find(caller->ip, below_end(caller->sp, &stack), &stack, root,
+                      nearly ? NEARLY : TM_FRAMES_DEPTH, tm_stack_read_own);
+    if (number == 0)
+        number = take_slow(caller, &stack, root);
     return number != 0 ? number : add_shortened(caller, root);
 }
 

@@ -63,18 +63,31 @@ static void enter_page(uint32_t page, uint32_t site)
         pages[page].sites[pages[page].count++] = site;
 }
 
-static void charge(const struct tm_census_pool *pool, unsigned group, uint32_t site, uint64_t bytes,
-                   bool new_page)
+static struct tm_snapshot_held *held_by(const struct tm_census_pool *pool, unsigned group,
+                                        uint32_t site)
 {
     struct tm_snapshot_held wanted = {
         .site = site, .size_class = (uint16_t)pool->size_class, .group = (uint16_t)group};
     uint64_t key = (uint64_t)site << 32 | (uint64_t)pool->size_class << 16 | group;
-    struct tm_snapshot_held *record = tm_tally_find(&held, key, NULL, NULL, &wanted, sizeof wanted);
-    if (record == NULL)
-        return;
-    record->share_bytes += bytes;
-    record->pages += new_page;
-    record->blocks++;
+    return tm_tally_find(&held, key, NULL, NULL, &wanted, sizeof wanted);
+}
+
+/* Charges the free bytes of a page to the blocks on it, all the same; what remains to the first
+ * ones. */
+static void charge(const struct tm_census_pool *pool, unsigned group, const uint32_t *sites,
+                   uint32_t count, uint64_t free_bytes)
+{
+    uint64_t each = free_bytes / count, remainder = free_bytes % count;
+    for (uint32_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && sites[end] == sites[i];)
+            end++;
+        struct tm_snapshot_held *record = held_by(pool, group, sites[i]);
+        if (record == NULL)
+            return;
+        uint64_t first = i < remainder ? (end < remainder ? end : remainder) - i : 0;
+        record->share_bytes += each * (end - i) + first;
+        record->blocks += end - i;
+    }
 }
 
 static void sort(uint32_t *numbers, uint32_t count)
@@ -129,23 +142,23 @@ static void count_set(struct wanted_set wanted, uint64_t free_bytes)
     set->held_bytes += free_bytes;
 }
 
-/* Charges the free bytes of a page to the blocks on it. */
 static void close_page(const struct tm_census_pool *pool, unsigned number, unsigned group)
 {
     uint32_t count = pages[number].count;
     uint32_t *sites = pages[number].sites;
     uint64_t free_bytes = PAGE - pool->live_bytes[number];
-    for (uint32_t i = 0; i < count && free_bytes != 0; i++) {
-        bool first = true;
-        for (uint32_t j = 0; j < i && first; j++)
-            first = sites[j] != sites[i];
-        charge(pool, group, sites[i], free_bytes / count + (i < free_bytes % count), first);
-    }
+    if (free_bytes != 0)
+        charge(pool, group, sites, count, free_bytes);
     sort(sites, count);
     uint32_t different = 0;
     for (uint32_t i = 0; i < count; i++)
         if (different == 0 || sites[different - 1] != sites[i])
             sites[different++] = sites[i];
+    for (uint32_t i = 0; i < different && free_bytes != 0; i++) {
+        struct tm_snapshot_held *record = held_by(pool, group, sites[i]);
+        if (record != NULL)
+            record->pages++;
+    }
     count_set((struct wanted_set){sites, different, pool->size_class, group}, free_bytes);
 }
 

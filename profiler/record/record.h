@@ -59,6 +59,9 @@ void tm_record_sites(uint32_t sites);
 /* Does what exit= asks for; returns when it is done. */
 void tm_record_exit(void);
 
+/* A library was unloaded. */
+void tm_record_unloaded(void);
+
 /* The calling thread may end; it may also go on. */
 void tm_record_thread_ends(void);
 

@@ -27,6 +27,7 @@
 #include "profiler/record/text.h"
 #include "profiler/record/threshold.h"
 #include "profiler/record/timeline.h"
+#include "profiler/record/unwind.h"
 
 #include <errno.h>
 #include <linux/close_range.h>
@@ -320,6 +321,11 @@ void tm_record_main(void)
 void tm_record_sites(uint32_t sites)
 {
     tm_sites_switch(sites);
+}
+
+void tm_record_unloaded(void)
+{
+    tm_unwind_forget();
 }
 
 void tm_record_thread_ends(void)

@@ -17,19 +17,22 @@ static struct {
     int (*step)(unw_cursor_t *cursor);
     int (*is_signal)(unw_cursor_t *cursor);
     int (*get)(unw_cursor_t *cursor, int reg, unw_word_t *value);
+    void (*flush)(unw_addr_space_t space, unw_word_t low, unw_word_t high);
     int (*caching)(unw_addr_space_t space, unw_caching_policy_t policy);
     int (*search)(unw_addr_space_t space, unw_word_t ip, unw_dyn_info_t *info, unw_proc_info_t *out,
                   int need_unwind_info, void *argument);
 } libunwind;
 static unw_addr_space_t space;
 static _Atomic bool ready;
+static _Atomic bool stale; /* what libunwind remembers of code may be of a library that is gone */
 
 /* Of the stack being unwound; the caller sees to it that there is one at a time. Static, as the
  * stack may be a small one. */
 static struct {
     unw_cursor_t cursor;
     struct tm_caller from;
-    uintptr_t end;                     /* of the stack */
+    const struct tm_stack
+        *stack; /* the caller's of tm_unwind_begin(); NULL: there is nothing to step */
     uintptr_t module_low, module_high; /* of the module that was found last */
 } current;
 
@@ -39,13 +42,17 @@ static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value
                       void *argument)
 {
     (void)as, (void)argument;
-    bool on_stack = address >= current.from.sp - 16 && address <= current.end - sizeof *value &&
-                    address % sizeof *value == 0;
-    bool in_module = address >= current.module_low &&
-                     address <= current.module_high - sizeof *value && current.module_high != 0;
-    if (write || !(on_stack || in_module))
+    if (write)
         return -UNW_EINVAL;
-    memcpy(value, (const void *)address, sizeof *value);
+    if (address >= current.module_low && address < current.module_high &&
+        address <= current.module_high - sizeof *value) {
+        memcpy(value, (const void *)address, sizeof *value);
+        return 0;
+    }
+    uintptr_t word;
+    if (!tm_stack_read(current.stack, address, &word))
+        return -UNW_EINVAL;
+    *value = word;
     return 0;
 }
 
@@ -163,6 +170,7 @@ int tm_unwind_load(void)
         {"_Ux86_64_is_signal_frame", &libunwind.is_signal},
         {"_Ux86_64_get_reg", &libunwind.get},
         {"_Ux86_64_set_caching_policy", &libunwind.caching},
+        {"_Ux86_64_flush_cache", &libunwind.flush},
         {"_Ux86_64_dwarf_search_unwind_table", &libunwind.search},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -186,19 +194,30 @@ bool tm_unwind_ready(void)
 
 /* ---- unwinding ---- */
 
-void tm_unwind_begin(const struct tm_caller *caller, uintptr_t end)
+void tm_unwind_forget(void)
+{
+    atomic_store_explicit(&stale, true, memory_order_release);
+}
+
+void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stack)
 {
     current.from = *caller;
-    current.end = end;
-    current.module_high = 0;
+    current.stack = stack;
+    current.module_low = current.module_high = 0;
+    if (atomic_load_explicit(&stale, memory_order_relaxed) &&
+        atomic_exchange_explicit(&stale, false, memory_order_acquire))
+        libunwind.flush(space, 0, 0);
     if (libunwind.init(&current.cursor, space, NULL) != 0)
-        current.end = 0;
+        current.stack = NULL;
 }
+
+/* Nothing is mapped below that (mmap_min_addr): no code. */
+static const uintptr_t LOWEST_CODE = 64 * 1024;
 
 bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact)
 {
     unw_word_t next_ip, next_sp;
-    if (current.end == 0)
+    if (current.stack == NULL)
         return false;
     *exact = libunwind.is_signal(&current.cursor) > 0;
     if (libunwind.step(&current.cursor) <= 0 ||
@@ -206,7 +225,8 @@ bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact)
         libunwind.get(&current.cursor, UNW_REG_SP, &next_sp) != 0)
         return false;
     /* The stack grows down: what is not above its callee is no caller. */
-    if (next_ip == 0 || next_sp <= *sp || next_sp > current.end)
+    if (next_ip < LOWEST_CODE || next_sp <= *sp || next_sp > current.stack->end ||
+        next_sp % sizeof(uintptr_t) != 0)
         return false;
     *ip = next_ip;
     *sp = next_sp;

@@ -11,6 +11,7 @@
 #define TIDEMARK_RECORD_UNWIND_H
 
 #include "allocator/hooks.h"
+#include "profiler/record/stack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,11 +22,15 @@ int tm_unwind_load(void);
 /* It is loaded. */
 bool tm_unwind_ready(void);
 
-/* From the place that the caller describes, on a stack that ends at `end`. One thread at a time,
- * from here to the last step; nothing in between allocates or waits for a lock. */
-void tm_unwind_begin(const struct tm_caller *caller, uintptr_t end);
+/* From the place that the caller describes, on a stack that is open for reading (stack.h). One
+ * thread at a time, from here to the last step; nothing in between allocates or waits for a lock.
+ */
+void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stack);
 /* Steps to the caller of the frame at *ip and *sp. False: there is none, or it cannot be told.
  * *exact: a signal interrupted it at *ip; else *ip is where a call returns to. */
 bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact);
+
+/* A library was unloaded: another may come to lie where it was. Any thread. */
+void tm_unwind_forget(void);
 
 #endif

@@ -2,11 +2,13 @@
 #include "profiler/record/unwind.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <libunwind-x86_64.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 /* What of libunwind is used, under the names of its library for a process that is not the caller's.
  */
@@ -33,7 +35,7 @@ static struct {
     struct tm_caller from;
     const struct tm_stack
         *stack; /* the caller's of tm_unwind_begin(); NULL: there is nothing to step */
-    uintptr_t module_low, module_high; /* of the module that was found last */
+    uintptr_t module_low, module_high; /* of the part that may be read of the module found last */
 } current;
 
 /* ---- what libunwind asks for ---- */
@@ -86,22 +88,58 @@ struct table_head {
 };
 enum { DATA_RELATIVE_4 = 0x3b, PC_RELATIVE_4 = 0x1b, UNSIGNED_4 = 0x03 };
 
+/* Program headers of the module; their addresses count from its link map's. NULL: it has none to be
+ * seen. */
+static const ElfW(Phdr) * headers_of(const struct dl_find_object *object, size_t *count)
+{
+    const struct link_map *module = object->dlfo_link_map;
+    if (module->l_prev == NULL && module->l_name[0] == '\0') { /* the program */
+        *count = getauxval(AT_PHNUM);
+        return (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    }
+    const ElfW(Ehdr) *file = object->dlfo_map_start;
+    *count = file->e_phnum;
+    if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0)
+        return NULL;
+    return (const ElfW(Phdr) *)(const void *)((const char *)file + file->e_phoff);
+}
+
+/* Sets what may be read of the module: the segment that its table of unwind entries lies in. (What
+ * is between its segments may not be.) The entries themselves lie beside the table with every
+ * linker. */
+static bool find_segment(const struct dl_find_object *object)
+{
+    size_t count;
+    const ElfW(Phdr) *header = headers_of(object, &count);
+    uintptr_t table = (uintptr_t)object->dlfo_eh_frame;
+    for (size_t i = 0; header != NULL && i < count; i++) {
+        uintptr_t low = object->dlfo_link_map->l_addr + header[i].p_vaddr;
+        if (header[i].p_type == PT_LOAD && (header[i].p_flags & PF_R) != 0 && table >= low &&
+            table - low < header[i].p_filesz) {
+            current.module_low = low;
+            current.module_high = low + header[i].p_filesz;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *out,
                           int need_unwind_info, void *argument)
 {
     struct dl_find_object object;
-    if (_dl_find_object((void *)ip, &object) != 0 || object.dlfo_eh_frame == NULL)
+    if (_dl_find_object((void *)ip, &object) != 0 || object.dlfo_eh_frame == NULL ||
+        !find_segment(&object))
         return -UNW_ENOINFO;
     const struct table_head *head = object.dlfo_eh_frame;
-    current.module_low = (uintptr_t)object.dlfo_map_start;
-    current.module_high = (uintptr_t)object.dlfo_map_end;
-    if (head->version != 1 || head->pointer_encoding != PC_RELATIVE_4 ||
-        head->count_encoding != UNSIGNED_4 || head->table_encoding != DATA_RELATIVE_4)
+    if ((uintptr_t)head > current.module_high - sizeof *head || head->version != 1 ||
+        head->pointer_encoding != PC_RELATIVE_4 || head->count_encoding != UNSIGNED_4 ||
+        head->table_encoding != DATA_RELATIVE_4)
         return -UNW_ENOINFO;
     unw_dyn_info_t info;
     memset(&info, 0, sizeof info);
-    info.start_ip = current.module_low;
-    info.end_ip = current.module_high;
+    info.start_ip = (unw_word_t)(uintptr_t)object.dlfo_map_start;
+    info.end_ip = (unw_word_t)(uintptr_t)object.dlfo_map_end;
     info.format = UNW_INFO_FORMAT_REMOTE_TABLE;
     info.u.rti.segbase = (unw_word_t)(uintptr_t)head;
     info.u.rti.table_data = (unw_word_t)(uintptr_t)(head + 1);

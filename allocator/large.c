@@ -237,5 +237,5 @@ void tm_large_each(tm_large_visit_fn *visit, void *context)
 void tm_large_table(uintptr_t *base, uint64_t *bytes)
 {
     *base = (uintptr_t)table;
-    *bytes = table_size * sizeof *table;
+    *bytes = tm_round_up(table_size * sizeof *table, TM_PAGE); /* as it is mapped */
 }

@@ -91,9 +91,12 @@ static void take_meta(const struct tm_census_meta *meta, void *context)
         sites_bytes += record.resident_bytes;
 }
 
-static void take_own(const void *base, size_t bytes, const char *what)
+/* What one of the recorder's rooms has mapped; place() tells where. */
+static void take_own(const void *(*place)(size_t *bytes), const char *what)
 {
-    struct tm_census_meta own = {.base = (uintptr_t)base, .bytes = bytes, .what = what};
+    size_t bytes;
+    struct tm_census_meta own = {.base = (uintptr_t)place(&bytes), .what = what};
+    own.bytes = bytes;
     if (bytes != 0)
         take_meta(&own, NULL);
 }
@@ -101,12 +104,11 @@ static void take_own(const void *base, size_t bytes, const char *what)
 unsigned tm_heap_walk(void)
 {
     static const struct tm_census_visitor visitor = {take_arena, take_pool, take_span, take_meta};
-    size_t bytes;
     sites = tm_held_start();
     sites_bytes = 0;
-    take_own(tm_timeline_place(&bytes), bytes, "recorder");
-    take_own(tm_frames_place(&bytes), bytes, SITES);
-    take_own(tm_sites_place(&bytes), bytes, SITES);
+    take_own(tm_timeline_place, "recorder");
+    take_own(tm_frames_place, SITES);
+    take_own(tm_sites_place, SITES);
     return tm_census_walk(&visitor, NULL);
 }
 

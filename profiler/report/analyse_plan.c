@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t most_lookups = 20000000; /* of subsets, in one step */
+static const uint64_t most_lookups = 4000000; /* of subsets, in one step */
 /* A step is none that brings less than a page, or than this part of those before it. */
 static const double least_gain = 4096;
 static const double least_part = 0.01;
@@ -50,13 +50,15 @@ static void collect_sets(struct planner *planner)
         double bytes =
             (double)set->resident_bytes * tm_ratio_factor(&held->resident, set->size_class);
         /* The unknown group is number 0 and so the first of a set. */
-        if (held->sets[i].count > 0 && members[0] != TM_GROUP_UNKNOWN && bytes > 0)
+        if (held->sets[i].count > 0 && held->sets[i].count <= TM_PLAN_GROUPS &&
+            members[0] != TM_GROUP_UNKNOWN && bytes > 0)
             tm_plan_sets_add(&planner->all, members, held->sets[i].count, bytes);
     }
 }
 
-/* Takes the fixed groups out of all sets, and sums up what each other group brings. */
-static void look_anew(struct planner *planner)
+/* Takes the fixed groups out of all sets, leaves out those that miss more than `room` groups, and
+ * sums up what each group brings. */
+static void look_anew(struct planner *planner, size_t room)
 {
     size_t used = 0;
     tm_plan_sets_clear(&planner->missing);
@@ -67,7 +69,7 @@ static void look_anew(struct planner *planner)
         for (uint32_t k = 0; k < set->count; k++)
             if (!planner->fixed[set->members[k]])
                 members[count++] = set->members[k];
-        if (count == 0)
+        if (count == 0 || count > room)
             continue;
         tm_plan_sets_add(&planner->missing, members, count, set->bytes);
         used += count;
@@ -115,14 +117,14 @@ static void take_if_better(struct choice *best, const uint32_t *groups, uint32_t
 static struct choice choose(struct planner *planner, size_t room)
 {
     struct choice best = {.count = 0};
-    look_anew(planner);
+    look_anew(planner, room);
     for (uint32_t i = 0; i < planner->sites->count; i++)
         if (i != TM_GROUP_UNKNOWN && !planner->fixed[i])
             take_if_better(&best, &i, 1, planner->gain[i]);
     size_t count = 0;
     for (size_t i = 0; i < planner->missing.count; i++) {
         const struct tm_plan_set *set = &planner->missing.sets[i];
-        if (set->count > 1 && set->count <= room && bound_of(planner, set) > best.gain)
+        if (set->count > 1 && bound_of(planner, set) > best.gain)
             planner->candidates[count++] = i;
     }
     qsort_r(planner->candidates, count, sizeof *planner->candidates, by_bytes_down,

@@ -34,15 +34,24 @@ void tm_plan_sets_clear(struct tm_plan_sets *sets)
     sets->count = 0;
 }
 
-/* Where the set is in the table, or would be. */
+static const uint64_t upper_half = UINT64_C(0xffffffff00000000);
+
+/* The set of a place in the table that is taken. */
+static struct tm_plan_set *set_at(const struct tm_plan_sets *sets, size_t at)
+{
+    return &sets->sets[(uint32_t)sets->table[at] - 1];
+}
+
+/* Where the set is in the table, or would be. Others are told apart without a look at them. */
 static size_t place_of(const struct tm_plan_sets *sets, uint64_t hash, const uint32_t *members,
                        uint32_t count)
 {
     size_t at = hash & (sets->table_size - 1);
     for (; sets->table[at] != 0; at = (at + 1) & (sets->table_size - 1)) {
-        const struct tm_plan_set *set = &sets->sets[sets->table[at] - 1];
-        if (set->hash == hash && set->count == count &&
-            memcmp(set->members, members, count * sizeof *members) == 0)
+        if (((sets->table[at] ^ hash) & upper_half) != 0)
+            continue;
+        const struct tm_plan_set *set = set_at(sets, at);
+        if (set->count == count && memcmp(set->members, members, count * sizeof *members) == 0)
             break;
     }
     return at;
@@ -56,10 +65,10 @@ void tm_plan_sets_add(struct tm_plan_sets *sets, const uint32_t *members, uint32
         hash += code_of(members[i]);
     size_t at = place_of(sets, hash, members, count);
     if (sets->table[at] == 0) {
-        sets->sets[sets->count++] = (struct tm_plan_set){members, count, hash, 0};
-        sets->table[at] = (uint32_t)sets->count;
+        sets->sets[sets->count++] = (struct tm_plan_set){members, count, 0};
+        sets->table[at] = (hash & upper_half) | sets->count;
     }
-    sets->sets[sets->table[at] - 1].bytes += bytes;
+    set_at(sets, at)->bytes += bytes;
 }
 
 double tm_plan_sets_within(const struct tm_plan_sets *sets, const uint32_t *members, uint32_t count)
@@ -77,7 +86,7 @@ double tm_plan_sets_within(const struct tm_plan_sets *sets, const uint32_t *memb
         }
         size_t at = place_of(sets, hash, subset, used);
         if (sets->table[at] != 0)
-            bytes += sets->sets[sets->table[at] - 1].bytes;
+            bytes += set_at(sets, at)->bytes;
     }
     return bytes;
 }

@@ -12,14 +12,13 @@
 struct tm_plan_set {
     const uint32_t *members; /* ascending; the caller's */
     uint32_t count;
-    uint64_t hash;
     double bytes;
 };
 
 struct tm_plan_sets {
     struct tm_plan_set *sets;
     size_t count;
-    uint32_t *table; /* open addressing: index in sets, plus 1 */
+    uint64_t *table; /* open addressing: index in sets, plus 1; above it the hash's upper half */
     size_t table_size;
 };
 

@@ -193,7 +193,7 @@ void fixture_sites(struct fixture *fixture, const struct sites_parts *parts)
 {
     /* Of the pages without a live block only the one of pool 1 is resident. */
     uint64_t resident = UINT64_C(1) << 7;
-    for (size_t i = 0; i < parts->page_count; i++)
+    for (size_t i = 0; i < parts->page_count && i < 32; i++)
         resident |= (uint64_t)(parts->pages[i].live_blocks > 0) << i;
     struct tm_snapshot_arena arenas[] = {
         {BASE, ~UINT64_C(0) << parts->pool_count * POOL_PAGES, 0, resident, TM_CENSUS_ARENA_POOLS,
@@ -285,7 +285,7 @@ void fixture_random_sites(struct fixture *fixture, uint64_t seed, uint32_t sites
             .resident_bytes = PAGE,
             .held_bytes = fixture_next(&seed) % PAGE,
         };
-        uint32_t list[TM_SET_MEMBERS];
+        uint32_t list[TM_SET_MEMBERS] = {0};
         for (uint32_t k = 0; k < set.members; k++)
             list[k] = (uint32_t)(fixture_next(&seed) % (sites + 1));
         qsort(list, set.members, sizeof list[0], by_number);

@@ -193,6 +193,12 @@ static void test_intervals_hold(void **unused)
     }
 }
 
+/* How many blocks pass before one is sampled. */
+static unsigned gap(double p)
+{
+    return (unsigned)fmin(floor(exponential() / -log1p(-p)), 1e9);
+}
+
 /* Blocks of several sizes, sampled by bytes: each counts for 1 / p. */
 static void test_sampled_blocks(void **unused)
 {
@@ -214,11 +220,11 @@ static void test_sampled_blocks(void **unused)
             double variance = 0;
             for (int i = 0; i < 4; i++) {
                 double p = 1 - exp(-sizes[i] / rate);
-                /* The number of sampled blocks, by the gaps between them. */
-                for (double at = floor(exponential() / -log1p(-p)); at < blocks[k][i];
-                     at += 1 + floor(exponential() / -log1p(-p))) {
+                unsigned at = gap(p);
+                while (at < blocks[k][i]) {
                     sum += sizes[i] / p;
                     variance += (1 - p) / (p * p) * sizes[i] * sizes[i];
+                    at += 1 + gap(p);
                 }
             }
             struct tm_estimate estimate = tm_estimate_sum(sum, variance, rate);

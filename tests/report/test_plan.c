@@ -131,6 +131,15 @@ static void test_coalitions(void **state)
     assert_near(report.plan.steps[0].back.value, 155 * 4096.0);
     assert_int_equal(report.plan.count, 2);
     unload();
+    /* Large blocks of those who hold pages together count, too: 1 and 2 bring 50 for each. */
+    parts = coalition_parts();
+    add_set(&parts, 40, 2, (const uint32_t[]){1, 2});
+    add_set(&parts, 45, 1, (const uint32_t[]){3});
+    parts.sites[0].span_resident_bytes = parts.sites[1].span_resident_bytes = 30 * 4096;
+    load(&parts);
+    assert_int_equal(report.plan.steps[0].count, 2);
+    assert_near(report.plan.steps[0].back.value, 100 * 4096.0);
+    unload();
     /* What is not recorded cannot be fixed. */
     parts = coalition_parts();
     add_set(&parts, 1000, 2, (const uint32_t[]){0, 1});

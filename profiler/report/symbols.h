@@ -16,8 +16,9 @@ struct tm_symbol {
     const char *module;   /* path of the mapping, "[vdso]", "[JIT]" or "" */
     uint32_t line;        /* 0: unknown */
     bool inlined;         /* inlined into the next one of the list */
-    uint64_t offset; /* of the address in the module's file (its link-time address), for who has
-                        nothing else */
+    uint64_t offset; /* of the instruction in the module's file (its link-time address; of a call
+                        the last byte), for who has nothing else; where the file is unknown, the
+                        distance from its first mapping */
 };
 
 struct tm_symbols;
@@ -42,7 +43,7 @@ const struct tm_symbol *tm_symbols_at(struct tm_symbols *symbols, uint64_t addre
 
 /* What is to be said of files that are missing, are others than the process had (build id), or have
  * no debug information, one sentence each that says what to do, of the modules asked for so far.
- * NULL behind the last. */
+ * NULL behind the last. They have names from files: escape them. */
 const char *tm_symbols_note(struct tm_symbols *symbols, size_t index);
 
 #endif

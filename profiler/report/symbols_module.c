@@ -18,9 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
-
-/* A part of the file that is mapped, from the start of its first page. */
+/* A part of the file that is mapped. */
 struct segment {
     uint64_t offset, bytes;   /* in the file */
     uint64_t address, memory; /* link-time address, and bytes there */
@@ -209,11 +207,10 @@ static bool take_segments(struct tm_module *module)
         if (!gelf_getphdr(elf, (int)i, &head) || head.p_type != PT_LOAD)
             continue;
         struct segment *segment = &module->segments[module->segment_count++];
-        uint64_t into_page = head.p_offset % PAGE;
-        segment->offset = head.p_offset - into_page;
-        segment->bytes = head.p_filesz + into_page;
-        segment->address = head.p_vaddr - into_page;
-        segment->memory = head.p_memsz + into_page;
+        segment->offset = head.p_offset;
+        segment->bytes = head.p_filesz;
+        segment->address = head.p_vaddr;
+        segment->memory = head.p_memsz;
         segment->code = (head.p_flags & PF_X) != 0;
     }
     return true;
@@ -443,17 +440,15 @@ uint64_t tm_module_address(const struct tm_module *module, const struct tm_snaps
                            uint64_t address)
 {
     uint64_t in_file = address - map->start + map->offset;
-    bool code = (map->permissions & 4) != 0;
-    const struct segment *found = NULL;
-    /* The ends of two segments may share a page of the file, which is mapped for each of them. */
     for (size_t i = 0; i < module->segment_count && !module->stands_in; i++) {
         const struct segment *segment = &module->segments[i];
-        if (in_file - segment->offset < segment->bytes && (!found || segment->code == code))
-            found = segment;
+        if (in_file - segment->offset < segment->bytes)
+            return in_file - segment->offset + segment->address;
     }
-    if (found)
-        return in_file - found->offset + found->address;
-    uint64_t start = module->segment_count > 0 ? module->segments[0].address : 0;
+    /* A debug file tells nothing of offsets, but the first mapping has the first segment, from the
+     * start of its page on. */
+    const uint64_t page = 4096;
+    uint64_t start = module->segment_count > 0 ? module->segments[0].address / page * page : 0;
     return address - module->facts.first->start + start;
 }
 

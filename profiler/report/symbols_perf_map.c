@@ -72,9 +72,9 @@ static bool add_line(struct tm_perf_map *map, const char *line, const char *end,
 {
     uint64_t start;
     uint64_t size;
-    if (!take_number(&line, end, &start) || !take_number(&line, end, &size) || line == end ||
-        size > UINT64_MAX - start)
+    if (!take_number(&line, end, &start) || !take_number(&line, end, &size) || line == end)
         return true;
+    /* One that reaches beyond the last address has its end before its start, and is left out. */
     return tm_ranges_add(
         &map->lines, (struct tm_range){start, start + size, number, (uint32_t)(line - map->text)});
 }

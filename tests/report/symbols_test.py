@@ -9,6 +9,7 @@ import lzma
 import random
 import re
 import shutil
+import struct
 import sys
 import unittest
 
@@ -169,6 +170,18 @@ class Apart(Symbols):
         self.assertEqual(len(notes), 1)
         self.assertIn("/usr/lib/debug/.dwz/shared.debug", notes[0])
 
+    @unittest.skipUnless(shutil.which("dwz"), "needs dwz")
+    def test_shared_is_no_file(self):
+        first, second = self.build(name="first"), self.build("-DOTHER", "-fno-ipa-cp", name="second")
+        shared = self.path("shared.debug")
+        run("dwz", "-m", shared, "-M", shared, first, second)
+        recorded = self.ended(first)
+        self.assert_inlined(self.ask(recorded, "inlined")[0])
+        os.remove(shared)
+        os.mkfifo(shared)  # which would wait for a writer
+        answer, _ = self.ask(recorded, "inlined")
+        self.assertEqual(answer[0].line, line_of("weigh calls"))
+
 
     def test_split(self):
         for version in 4, 5:
@@ -240,6 +253,22 @@ class Absent(Symbols):
         answer, notes = self.ask(recorded, "inlined")
         self.assertEqual(answer[0].function, "-")
         self.assertIn("no program or library", notes[0])
+
+    def test_circle(self):
+        """Entries of the debug information that follow each other in a circle end the search, not the program."""
+        recorded = self.ended(self.build())
+        recorded.set_build_id("")
+        table = run("readelf", "-SW", recorded.exe)
+        start = int(re.search(r"\.debug_info\s+PROGBITS\s+\w+\s+(\w+)", table).group(1), 16)
+        entries = run("readelf", "-wi", recorded.exe)
+        # A namespace leads to the entry behind it; here that leads back to the namespace.
+        name = re.search(r"<1><(\w+)>: Abbrev Number: \d+ \(DW_TAG_namespace\)", entries)
+        place = next(re.finditer(r"<(\w+)>   DW_AT_sibling     : <0x\w+>", entries[name.end():]))
+        with open(recorded.exe, "r+b") as file:
+            file.seek(start + int(place.group(1), 16))
+            file.write(struct.pack("<I", int(name.group(1), 16)))
+        answers, _ = self.show(recorded, *recorded.addresses.values())
+        self.assertEqual(len(answers), len(recorded.addresses))
 
     def test_damaged(self):
         """Whatever is in a file, the command ends well and answers."""

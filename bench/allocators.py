@@ -19,13 +19,22 @@ PEERS = ("glibc",) + tuple(name for name, _, _ in PACKAGED)
 
 
 class Allocator:
-    """`kind`: tidemark, peer (packaged by Debian) or extra (given by --with)."""
+    """`kind`: tidemark, peer (packaged by Debian) or extra (given by --with). A program runs with the library preloaded,
+    the variables of `environment` set, as an argument of the command `wrapper`, where there is one."""
 
-    def __init__(self, name, path, kind, version):
+    def __init__(self, name, path, kind, version, environment=None, wrapper=()):
         self.name, self.path, self.kind, self.version = name, path, kind, version
+        self.environment, self.wrapper = environment or {}, list(wrapper)
 
     def record(self):
         return {"name": self.name, "path": self.path, "kind": self.kind, "version": self.version}
+
+    def said(self, output):
+        """What of the output is the program's."""
+        return output
+
+    def tidy(self):
+        """After each run: what it left behind goes."""
 
 
 def version_of(path):

@@ -27,7 +27,7 @@ from launch import LIMIT, Launcher
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-ASKED_FOR = ("thp",)  # sections that run only when they are named
+ASKED_FOR = ("recording", "thp")  # sections that run only when they are named
 QUICK_SCALE = 0.15
 
 
@@ -84,6 +84,8 @@ def options_of(arguments):
                         help="multiplies the work of each run (default 1, about a second)")
     parser.add_argument("--sections", type=words, metavar="LIST",
                         help=f"of {', '.join(table.SECTIONS)} (default: all but {', '.join(ASKED_FOR)})")
+    parser.add_argument("--recording", action="store_true",
+                        help="only what it costs to record call sites: the same as --sections recording")
     parser.add_argument("--only", type=words, metavar="PATTERN,...",
                         help="workloads whose name contains one of these words; =NAME for exactly that one")
     parser.add_argument("--allocators", type=words, metavar="LIST", help="only these (default: all that are installed)")
@@ -101,6 +103,8 @@ def options_of(arguments):
     for section in options.sections or ():
         if section not in table.SECTIONS:
             parser.error(f"--sections: there is no section '{section}'; sections: {', '.join(table.SECTIONS)}")
+    if options.recording:
+        options.sections = ["recording", *(name for name in options.sections or () if name != "recording")]
     options.sections = options.sections or [name for name in table.SECTIONS if name not in ASKED_FOR]
     options.scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
     options.build = os.path.abspath(options.build)
@@ -167,7 +171,9 @@ def failed(results):
     grids = [results.get(name) for name in ("trivial", "times", "after", "scale")] + list(results.get("thp", {}).values())
     works = [work["failed"] for record in grids if record for work in record["workloads"]]
     works += [results[name]["failed"] for name in ("instructions", "syscalls") if name in results]
-    return any("tidemark" in one for one in works)
+    recorded = [work["failed"] for part in results.get("recording", {}).values() for work in part["workloads"]]
+    return any("tidemark" in one for one in works) or any(name in one for one in recorded
+                                                          for name in ("off", "off-again", "sample", "all"))
 
 
 def main():

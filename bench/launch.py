@@ -24,10 +24,11 @@ class Missing(Exception):
 
 
 class Launcher:
-    """Where bench-run is, where runs work, and which variables they see."""
+    """Where bench-run is, where runs work, and which variables they see. tree_ms: how often the memory of a run's processes
+    is added up; None: only the largest one's peak is asked for."""
 
-    def __init__(self, program, directory):
-        self.program, self.directory = program, directory
+    def __init__(self, program, directory, tree_ms=None):
+        self.program, self.directory, self.tree_ms = program, directory, tree_ms
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": directory, "TMPDIR": directory, "LC_ALL": "C.UTF-8",
                             "TZ": "UTC"}
         if "TIDEMARK" in os.environ:
@@ -39,11 +40,13 @@ class Launcher:
         arguments = [self.program, "--fd", str(writing)]
         if allocator.path:
             arguments += ["--preload", allocator.path]
+        if self.tree_ms:
+            arguments += ["--tree", str(self.tree_ms)]
         options.setdefault("stdin", subprocess.DEVNULL)
         try:
-            process = subprocess.Popen(arguments + ["--"] + [str(word) for word in command],
-                                       env=dict(self.environment, **(environment or {})), cwd=self.directory,
-                                       start_new_session=True, pass_fds=(writing,), **options)
+            process = subprocess.Popen(arguments + ["--"] + [str(word) for word in [*allocator.wrapper, *command]],
+                                       env={**self.environment, **(environment or {}), **allocator.environment},
+                                       cwd=self.directory, start_new_session=True, pass_fds=(writing,), **options)
         except BaseException:
             os.close(reading)
             raise
@@ -66,7 +69,7 @@ class Launcher:
             words = err.read(1 << 16).decode(errors="replace").strip()
             check(command, took, words)
             out.seek(0)
-            took["figures"], took["digest"] = read_figures(out.read())
+            took["figures"], took["digest"] = read_figures(allocator.said(out.read()))
         return took
 
 

@@ -61,7 +61,7 @@ class Redis(Work):
                 kill(process)
                 os.close(reading)
                 raise
-            took = finish(process, reading, 30)
+            took = finish(process, reading, limit)
             with open(log, encoding="utf-8", errors="replace") as file:
                 check([self.server], took, file.read().strip())
             took.update(server_wall=took["wall"], wall=wall, figures={}, digest=answer)

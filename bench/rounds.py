@@ -45,13 +45,20 @@ class Grid:
             self.failed[work.name][allocator.name] = str(failure)
             self.runs[work.name][allocator.name] = []
             return failure
+        finally:
+            allocator.tidy()
         if keep:
             self.runs[work.name][allocator.name].append(took)
         return None
 
-    def measure(self, launcher, title, rounds, limit, until=None, jobs=1):
+    def slow(self, work, allocator, once_above):
+        """It took so long that once is enough."""
+        runs = self.runs[work.name][allocator.name]
+        return once_above is not None and bool(runs) and runs[-1]["wall"] > once_above
+
+    def measure(self, launcher, title, rounds, limit, until=None, jobs=1, once_above=None):
         """`until`: time.monotonic(); a round that would end later, if it took as long as the one before, does not
-        begin. `jobs`: runs at a time."""
+        begin. `jobs`: runs at a time. `once_above`: seconds; a run that takes longer is not repeated."""
         bare = next((one for one in self.allocators if one.path is None), self.allocators[0])
         # Before anything is measured: the output to compare with, and files in the page cache.
         warm = [work for work in self.works if work.kind == "program"]
@@ -59,7 +66,7 @@ class Grid:
         progress = Progress(title, [(work.name, "warm-up") for work in warm] + pairs * rounds, jobs)
 
         def step(work, allocator, key, what, keep):
-            if allocator.name in self.failed[work.name]:
+            if allocator.name in self.failed[work.name] or self.slow(work, allocator, once_above):
                 progress.skip(key)
                 return
             began = progress.step(what)

@@ -6,17 +6,26 @@
  * own RSS lies below that of any program measured. Neither is it touched by the preload, which is
  * set in the environment of the command alone.
  *
- * usage: bench-run [--preload LIBRARY] [--fd N] -- COMMAND [ARGUMENT...]
+ * usage: bench-run [--preload LIBRARY] [--fd N] [--tree MS] -- COMMAND [ARGUMENT...]
+ *
+ * --tree: where a command starts others that work beside it, their memory counts as well: every MS
+ * milliseconds the RSS of all its descendants is added up (tree.h), and the largest sum is told as
+ * "tree_kib", or the peak RSS of the largest single process, which the kernel keeps, if that is
+ * more.
  *
  * The line goes to descriptor N (default 2). Exit status: the command's own, 128 + the signal that
  * ended it, 126 if it could not be started, 2 for wrong usage.
  */
+#include "bench/tree.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,33 +48,60 @@ static double seconds(struct timeval time)
 static _Noreturn void usage(const char *problem, const char *value)
 {
     fprintf(stderr,
-            "bench-run: %s%s\nusage: bench-run [--preload LIBRARY] [--fd N] -- COMMAND "
+            "bench-run: %s%s\nusage: bench-run [--preload LIBRARY] [--fd N] [--tree MS] -- COMMAND "
             "[ARGUMENT...]\n",
             problem, value);
     exit(EXIT_USAGE);
 }
 
-static int descriptor(const char *text)
+static int number(const char *text, int least, const char *problem)
 {
     char *end;
     errno = 0;
-    long number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number < 0 || number > 1 << 20)
-        usage("--fd takes the number of an open descriptor, not ", text);
-    if (fcntl((int)number, F_SETFD, FD_CLOEXEC) != 0)
-        usage("--fd: there is no open descriptor ", text);
-    return (int)number;
+    long value = strtol(text, &end, 10);
+    if (errno || end == text || *end || value < least || value > 1 << 20)
+        usage(problem, text);
+    return (int)value;
 }
 
-static void report(int fd, double wall, int status, const struct rusage *use)
+static int descriptor(const char *text)
+{
+    int fd = number(text, 0, "--fd takes the number of an open descriptor, not ");
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        usage("--fd: there is no open descriptor ", text);
+    return fd;
+}
+
+/* Until the child has ended: the largest sum of its tree's RSS, in KiB. 0 where the kernel has no
+ * descriptors of processes. */
+static long watch(pid_t child, int every_ms)
+{
+    long most = 0;
+    int fd = pidfd_open(child, 0);
+    if (fd < 0)
+        return 0;
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        int got = poll(&ended, 1, every_ms);
+        if (got > 0 || (got < 0 && errno != EINTR))
+            break;
+        long sum = bench_tree_rss_kib(child);
+        most = sum > most ? sum : most;
+    }
+    close(fd);
+    return most;
+}
+
+static void report(int fd, double wall, int status, const struct rusage *use, long tree_kib)
 {
     dprintf(fd,
             "{\"wall\": %.6f, \"user\": %.6f, \"system\": %.6f, \"maxrss_kib\": %ld, "
-            "\"minor_faults\": %ld, \"major_faults\": %ld, \"voluntary_switches\": %ld, "
-            "\"involuntary_switches\": %ld, \"exit\": %d, \"signal\": %d}\n",
-            wall, seconds(use->ru_utime), seconds(use->ru_stime), use->ru_maxrss, use->ru_minflt,
-            use->ru_majflt, use->ru_nvcsw, use->ru_nivcsw,
-            WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+            "\"tree_kib\": %ld, \"minor_faults\": %ld, \"major_faults\": %ld, "
+            "\"voluntary_switches\": %ld, \"involuntary_switches\": %ld, \"exit\": %d, "
+            "\"signal\": %d}\n",
+            wall, seconds(use->ru_utime), seconds(use->ru_stime), use->ru_maxrss,
+            tree_kib > use->ru_maxrss ? tree_kib : use->ru_maxrss, use->ru_minflt, use->ru_majflt,
+            use->ru_nvcsw, use->ru_nivcsw, WIFEXITED(status) ? WEXITSTATUS(status) : -1,
             WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
@@ -73,6 +109,7 @@ int main(int argc, char **argv)
 {
     const char *preload = NULL;
     const char *out = NULL;
+    int every_ms = 0;
     int at = 1;
     for (; at < argc && strcmp(argv[at], "--") != 0; at += 2) {
         if (at + 1 >= argc)
@@ -81,6 +118,8 @@ int main(int argc, char **argv)
             preload = argv[at + 1];
         else if (strcmp(argv[at], "--fd") == 0)
             out = argv[at + 1];
+        else if (strcmp(argv[at], "--tree") == 0)
+            every_ms = number(argv[at + 1], 1, "--tree takes milliseconds, at least 1, not ");
         else
             usage("unknown option ", argv[at]);
     }
@@ -100,6 +139,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench-run: cannot start %s: %s\n", command[0], strerror(error));
         return EXIT_NOT_STARTED;
     }
+    long tree_kib = every_ms != 0 ? watch(child, every_ms) : 0;
     int status;
     struct rusage use;
     while (wait4(child, &status, 0, &use) < 0)
@@ -107,6 +147,6 @@ int main(int argc, char **argv)
             perror("bench-run: wait4");
             return EXIT_NOT_STARTED;
         }
-    report(fd, now() - start, status, &use);
+    report(fd, now() - start, status, &use, tree_kib);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -3,6 +3,7 @@
 import after
 import columns
 import instructions
+import recording
 import scale
 import syscalls
 import thp
@@ -10,7 +11,7 @@ import times
 import trivial
 
 SECTIONS = {"trivial": trivial, "instructions": instructions, "times": times, "after": after, "syscalls": syscalls,
-            "scale": scale, "thp": thp}
+            "scale": scale, "recording": recording, "thp": thp}
 
 
 def head(results):

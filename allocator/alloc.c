@@ -82,8 +82,14 @@ static inline void *take_small(unsigned size_class, bool *zero)
 static inline void *take(size_t size)
 {
     bool zero;
-    if (size <= TM_SMALL_MAX)
-        return take_small(tm_class_of(size), &zero);
+    if (size <= TM_SMALL_MAX) {
+        unsigned size_class = tm_class_of(size);
+        /* The short way where each block is told of. */
+        if (tm_unlikely(tm_heap->sampler.rest[size_class] != NULL) &&
+            tm_heap->bin[size_class] == NULL)
+            return tm_sample_deal_rest(tm_heap, size_class);
+        return take_small(size_class, &zero);
+    }
     if (size > PTRDIFF_MAX)
         return no_memory();
     return take_span(size, TM_PAGE, false);
@@ -212,7 +218,10 @@ static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 {
     tm_sample_forget(pool, ptr);
-    free_in_pool(pool, ptr);
+    if (pool->identity == TM_POOL_CHOSEN)
+        free_block(pool, ptr); /* not into the bin: see tm_sample_choose() */
+    else
+        free_in_pool(pool, ptr);
 }
 
 void tm_free_slow(struct tm_pool *pool, void *ptr)

@@ -135,7 +135,11 @@ static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct t
         return put_into_bin(heap, size_class, list, zero);
     struct tm_block *first = tm_sample_deal(heap, size_class, list, count);
     heap->bin_zero[size_class] = zero;
-    tm_heap_set_level(heap, size_class);
+    /* No freed block may come between those that are handed out one by one. */
+    if (heap->current[size_class]->identity == TM_POOL_CHOSEN)
+        tm_sample_take_back(heap, size_class, 0);
+    else
+        tm_heap_set_level(heap, size_class);
     heap->grown[size_class] = 0;
     return first;
 }

@@ -18,13 +18,23 @@ void tm_heap_tend(struct tm_heap *heap, struct tm_pool *pool);
 void tm_heap_sweep(struct tm_heap *heap);
 /* Frees a block of a pool that is not the heap's. */
 void tm_heap_hand_back(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block);
+/* How many freed blocks a bin of a warm class may take, where these are counted. What it had room
+ * for and did not take is part of the countdown again. */
+static inline uint8_t tm_heap_counted_room(struct tm_heap *heap, unsigned size_class, uint8_t warm)
+{
+    uint32_t until = heap->sampler.until[size_class] + heap->room[size_class];
+    uint8_t room = until < warm ? (uint8_t)until : warm;
+    heap->sampler.until[size_class] = until - room;
+    return room;
+}
+
 /* From here on it is looked at how far a bin of a warm class grows. */
 static inline void tm_heap_set_level(struct tm_heap *heap, unsigned size_class)
 {
     uint8_t warm = tm_classes[size_class].warm;
     heap->level[size_class] = heap->bin[size_class];
     heap->room[size_class] =
-        tm_likely(!heap->sampler.on) || warm == 0 ? warm : tm_sample_room(heap, size_class, warm);
+        tm_likely(!heap->sampler.on) ? warm : tm_heap_counted_room(heap, size_class, warm);
 }
 
 /* A slow path begins and ends. In between nobody forks; see gate.h. What runs nested in one passes.

@@ -75,7 +75,7 @@ struct tm_pool {
                               lock */
     uint8_t identity;      /* enum tm_pool_identity (sample.h); constant while it is taken */
     _Atomic uint16_t told; /* bit i: a block that starts in page i has a counted cell (cell.h), or
-                              had one; set and cleared by the owner */
+                              had one, or may not go to a bin; set and cleared by the owner */
     /* Blocks that others freed, and who may touch the rest: see below. */
     _Alignas(64) _Atomic uint64_t remote;
     struct tm_link link;           /* among its heap's partial or holed pools, or in the shared

@@ -20,7 +20,7 @@ static _Atomic uint32_t one_in_now;
 static _Atomic uint64_t seed_now;
 static _Atomic uint64_t heaps_seeded;
 
-enum { NEVER = UINT32_MAX };
+enum { NEVER = UINT32_MAX / 2 };
 
 void tm_sample_seed(uint64_t seed)
 {
@@ -71,7 +71,7 @@ static uint32_t draw_blocks(struct tm_sampler *sampler, unsigned size_class)
 {
     double rate = (double)atomic_load_explicit(&rate_now, memory_order_relaxed);
     double blocks = exponential(sampler) * rate / tm_classes[size_class].block_size;
-    return blocks < NEVER ? (uint32_t)blocks : NEVER - 1;
+    return blocks < NEVER ? (uint32_t)blocks : NEVER;
 }
 
 static uint64_t draw_bytes(struct tm_sampler *sampler)
@@ -206,25 +206,10 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
     struct tm_sampler *sampler = &heap->sampler;
     if (sampler->mode == TM_SAMPLE_SOME) {
         count += heap->room[size_class];
-        uint32_t *until = &sampler->until[size_class];
-        *until = *until < NEVER - count ? *until + count : NEVER - 1;
+        uint32_t until = sampler->until[size_class] + count;
+        sampler->until[size_class] = until < NEVER ? until : NEVER;
     }
     heap->room[size_class] = 0;
-}
-
-uint8_t tm_sample_room(struct tm_heap *heap, unsigned size_class, uint8_t most)
-{
-    struct tm_sampler *sampler = &heap->sampler;
-    const struct tm_pool *pool = heap->current[size_class];
-    if (sampler->mode == TM_SAMPLE_OFF)
-        return most;
-    if (heap->room[size_class] != 0)
-        tm_sample_take_back(heap, size_class, 0);
-    if (sampler->mode == TM_SAMPLE_ALL || (pool != NULL && pool->identity == TM_POOL_CHOSEN))
-        return 0;
-    uint32_t room = sampler->until[size_class] < most ? sampler->until[size_class] : most;
-    sampler->until[size_class] -= room;
-    return (uint8_t)room;
 }
 
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
@@ -235,6 +220,9 @@ void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
         return;
     bool chosen = (next_random(sampler) >> 32) % one_in == 0 && tm_cells_make(tm_pool_base(pool));
     pool->identity = chosen ? TM_POOL_CHOSEN : TM_POOL_PASSED;
+    /* Nor may a freed block of it go to the bin while it is warm: who gets it next must be told. */
+    if (chosen && tm_classes[pool->size_class].warm != 0)
+        atomic_store_explicit(&pool->told, UINT16_MAX, memory_order_relaxed);
 }
 
 void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes)
@@ -256,32 +244,35 @@ void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes)
 
 /* ---- telling ---- */
 
+static void tell_span(void *span, size_t requested, unsigned why, const struct tm_caller *caller,
+                      tm_hook_record_fn *record)
+{
+    uint64_t value = record(span, requested, tm_span_bytes(span), why, caller);
+    if (value != 0)
+        tm_sample_put_span_cell(span, value);
+}
+
 void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
                     const struct tm_caller *caller)
 {
     unsigned why = heap->sampler.due_why;
     heap->sampler.due = NULL;
     tm_hook_record_fn *record = atomic_load_explicit(&tm_hook_record, memory_order_acquire);
-    if (record == NULL)
-        return;
-    struct tm_pool *pool = tm_in_arena(block) ? tm_pool_of(block) : NULL;
-    if (pool == NULL) {
-        uint64_t value = record(block, requested, tm_span_bytes(block), why, caller);
-        if (value != 0)
-            tm_sample_put_span_cell(block, value);
+    struct tm_pool *pool = tm_in_chunk(block) ? tm_pool_of(block) : NULL;
+    if (tm_unlikely(pool == NULL)) {
+        tell_span(block, requested, why, caller, record);
         return;
     }
-    tm_cell *cell = tm_cells_make(block) ? tm_cell_of(block) : NULL;
-    if (cell == NULL)
+    if (tm_unlikely(tm_cells_of_slot(block) == NULL) && !tm_cells_make(block))
         return;
     uint64_t value = record(block, requested, tm_classes[pool->size_class].block_size, why, caller);
-    atomic_store_explicit(cell, value, memory_order_relaxed);
+    atomic_store_explicit(tm_cell_of(block), value, memory_order_relaxed);
     if ((value & TM_CELL_COUNTED) == 0)
         return;
-    /* The pool may have come to have an owner that is not the caller's heap, in what record()
-     * allocated; then the flag does no harm, and this count is read by whoever frees the block. */
-    atomic_fetch_or_explicit(&pool->told, (uint16_t)(1u << tm_pool_page(block)),
-                             memory_order_relaxed);
+    uint16_t bit = (uint16_t)(1u << tm_pool_page(block));
+    if ((atomic_load_explicit(&pool->told, memory_order_relaxed) & bit) != 0)
+        return;
+    atomic_fetch_or_explicit(&pool->told, bit, memory_order_relaxed);
     if (tm_pool_owner(pool) == heap->owner)
         atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
 }
@@ -289,7 +280,7 @@ void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
 void tm_sample_end(const void *block, size_t usable, uint64_t cell)
 {
     tm_hook_forget_fn *forget = atomic_load_explicit(&tm_hook_forget, memory_order_acquire);
-    if ((cell & TM_CELL_COUNTED) != 0 && forget != NULL)
+    if ((cell & TM_CELL_COUNTED) != 0)
         forget(block, usable, cell);
 }
 
@@ -306,7 +297,8 @@ static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsign
 /* The owner alone makes counted cells: what he does not find is not there. */
 static void look_at_page(struct tm_pool *pool, unsigned page)
 {
-    if (any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
+    if (pool->identity == TM_POOL_CHOSEN ||
+        any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
         return;
     uint16_t bit = (uint16_t)(1u << page);
     uint16_t before = atomic_fetch_and_explicit(&pool->told, (uint16_t)~bit, memory_order_relaxed);

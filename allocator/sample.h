@@ -69,8 +69,6 @@ struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struc
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */
 void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count);
-/* How many freed blocks the bin of a warm class may take, at most `most`. */
-uint8_t tm_sample_room(struct tm_heap *heap, unsigned size_class, uint8_t most);
 /* A pool was taken for the heap. */
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool);
 /* A span of so many bytes was taken. */

@@ -14,7 +14,7 @@
 
 enum {
     HEADS = 1 << 18,
-    NEARLY = 8,          /* frames that name a stack where that is enough */
+    NEARLY = 4,          /* frames that name a stack where that is enough */
     LONGEST_CHAIN = 256, /* frames that are looked through for one */
     WHOLE_MAX = TM_FRAMES_MAX - TM_FRAMES_MAX / 16, /* from there on stacks are shortened */
 };
@@ -75,8 +75,16 @@ static _Atomic uint32_t *head_of(uint64_t ip, uint32_t below)
 
 static_assert(HEADS == 1 << (64 - 46), "the shift above");
 
-/* A word of the stack, own ones read in place, by any thread; others under the lock. */
-typedef bool read_fn(const struct tm_stack *stack, uintptr_t address, uintptr_t *word);
+/* The return address that lies below a stack pointer. An own stack is read in place, by any thread:
+ * a caller's frame lies between the stack pointer that it was found by and the end. Others are read
+ * under the lock. */
+static inline bool returns_to(const struct tm_stack *stack, uintptr_t sp, uintptr_t ip)
+{
+    uintptr_t word;
+    if (stack->own)
+        return ((const uintptr_t *)sp)[-1] == ip;
+    return tm_stack_read(stack, sp - sizeof word, &word) && word == ip;
+}
 
 static uintptr_t sp_of(const struct tm_frame *frame, const struct tm_stack *stack)
 {
@@ -87,17 +95,13 @@ static uintptr_t sp_of(const struct tm_frame *frame, const struct tm_stack *stac
  * where a function changed the size of its frame meanwhile (alloca): then each return address
  * further out would have to lie where it did, too. Not more than `most` frames are looked at. */
 static inline bool still_there(const struct tm_frame *frames, const struct tm_frame *frame,
-                               const struct tm_stack *stack, uint32_t root, unsigned most,
-                               read_fn *read)
+                               const struct tm_stack *stack, uint32_t root, unsigned most)
 {
     for (uint32_t number = frame->parent; number != root && most-- > 0; number = frame->parent) {
-        uintptr_t word;
         frame = &frames[number];
-        if (number == 0 || (frame->flags & TM_FRAME_THREAD) != 0)
-            return false;
-        if ((frame->flags & TM_FRAME_TRUNCATED) != 0)
-            return frame->parent == root;
-        if (!read(stack, sp_of(frame, stack) - sizeof word, &word) || word != frame->ip)
+        if (number == 0 || (frame->flags & (TM_FRAME_THREAD | TM_FRAME_TRUNCATED)) != 0)
+            return (frame->flags & TM_FRAME_TRUNCATED) != 0 && frame->parent == root;
+        if (!returns_to(stack, sp_of(frame, stack), frame->ip))
             return false;
     }
     return true;
@@ -105,13 +109,13 @@ static inline bool still_there(const struct tm_frame *frames, const struct tm_fr
 
 /* A frame at the place of which the stack is as it was; 0: there is none. */
 static inline uint32_t find(uintptr_t ip, uint32_t below, const struct tm_stack *stack,
-                            uint32_t root, unsigned most, read_fn *read)
+                            uint32_t root, unsigned most)
 {
     const struct tm_frame *frames = tm_frames();
     uint32_t number = atomic_load_explicit(head_of(ip, below), memory_order_acquire);
     for (; number != 0; number = frames[number].next)
         if (frames[number].ip == ip && frames[number].below == below &&
-            still_there(frames, &frames[number], stack, root, most, read))
+            still_there(frames, &frames[number], stack, root, most))
             return number;
     return 0;
 }
@@ -191,8 +195,7 @@ static unsigned unwind(const struct tm_caller *caller, const struct tm_stack *st
         *outside = root;
         if (!tm_unwind_step(&ip, &sp, &exact))
             return frames;
-        uint32_t known =
-            find(ip, below_end(sp, stack), stack, root, TM_FRAMES_DEPTH, tm_stack_read);
+        uint32_t known = find(ip, below_end(sp, stack), stack, root, TM_FRAMES_DEPTH);
         if (known != 0 && tm_frames()[known].depth + frames <= TM_FRAMES_DEPTH) {
             *outside = known;
             return frames;
@@ -238,8 +241,7 @@ static uint32_t take_slow(const struct tm_caller *caller, const struct tm_stack 
 {
     tm_lock(&lock);
     tm_stack_open(stack);
-    uint32_t number =
-        find(caller->ip, below_end(caller->sp, stack), stack, root, TM_FRAMES_DEPTH, tm_stack_read);
+    uint32_t number = find(caller->ip, below_end(caller->sp, stack), stack, root, TM_FRAMES_DEPTH);
     if (number == 0)
         number = add_stack(caller, stack, root);
     if (number != 0 && !stack->own)
@@ -256,7 +258,7 @@ uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root, bool near
     uint32_t number = 0;
     if (stack.own)
         number = find(caller->ip, below_end(caller->sp, &stack), &stack, root,
-                      nearly ? NEARLY : TM_FRAMES_DEPTH, tm_stack_read_own);
+                      nearly ? NEARLY : TM_FRAMES_DEPTH);
     if (number == 0)
         number = take_slow(caller, &stack, root);
     return number != 0 ? number : add_shortened(caller, root);

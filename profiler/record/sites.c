@@ -236,7 +236,8 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
     }
     me.inside = true;
     atomic_signal_fence(memory_order_seq_cst);
-    tm_loader_look();
+    if (!tm_unwind_ready())
+        tm_loader_look();
     uint32_t number = site_of(caller, why == TM_WHY_IDENTITY);
     /* Of who is only named, nobody asks more than the name. */
     uint64_t cell = tm_cell_pack(0, number, 0, 0, 0);

@@ -9,7 +9,7 @@
 
 /* Fewer pools, or recorded blocks, than this tell hardly more than that there is something. */
 static const double too_few = 6;
-/* Of fewer pools of a class the ratio follows the sample instead of steadying it. */
+/* Of fewer pools a class, or all small classes together, tell no variance. */
 static const uint64_t few_pools = 4;
 
 struct tm_estimate tm_estimate_exact(double value)
@@ -69,6 +69,11 @@ size_t tm_cells_merge(struct tm_cell *cells, size_t count)
     return used;
 }
 
+static bool is_small(const struct tm_stratum *stratum)
+{
+    return stratum->chosen > 0 && stratum->pools_chosen < few_pools;
+}
+
 bool tm_ratio_make(struct tm_ratio *ratio, const struct tm_stratum *strata, size_t count,
                    uint32_t groups, const struct tm_cell *cells, size_t cell_count)
 {
@@ -94,6 +99,10 @@ bool tm_ratio_make(struct tm_ratio *ratio, const struct tm_stratum *strata, size
         if (strata[i].chosen > 0)
             ratio->total += strata[i].all;
         ratio->pools += strata[i].pools_chosen;
+        if (is_small(&strata[i])) {
+            ratio->small_total += strata[i].all;
+            ratio->small_pools += strata[i].pools_chosen;
+        }
     }
     ratio->first[count] = cell_count;
     return true;
@@ -120,6 +129,7 @@ struct sums {
     double squares;  /* of what each group adds */
     double evenness; /* what squares would be if the groups were alike in each class */
     double variance;
+    double small; /* value in small classes */
 };
 
 /* The share of the variance that is left because the pools not chosen are not endless. */
@@ -128,6 +138,46 @@ static double unchosen_share(const struct tm_stratum *stratum)
     if (stratum->pools_all <= stratum->pools_chosen)
         return 0;
     return 1 - (double)stratum->pools_chosen / (double)stratum->pools_all;
+}
+
+/* The variance of a figure that all chosen pools agree to be the target's alone: that of a share of
+ * which one more pool would have shown half. */
+static double of_unseen(double figure, uint64_t pools)
+{
+    double count = (double)pools;
+    return figure * figure * 0.5 / (count * (count + 1));
+}
+
+/* The variance in small classes, from the target's cells in all classes. What each pool adds is
+ * compared with the share that the target has in all of them; with too few for that, with 0. */
+static double small_variance(const struct tm_ratio *ratio, const struct tm_cell *cells,
+                             size_t count, double value)
+{
+    double pools = (double)ratio->small_pools;
+    bool apart = ratio->small_pools < few_pools;
+    double share = apart ? 0 : value / ratio->small_total;
+    double variance = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < ratio->count; i++) {
+        if (!is_small(&ratio->strata[i]))
+            continue;
+        double factor = tm_ratio_factor(ratio, i);
+        double left = unchosen_share(&ratio->strata[i]);
+        for (size_t k = ratio->first[i]; k < ratio->first[i + 1]; k++) {
+            const struct tm_cell *all = &ratio->sums[k];
+            while (at < count && (cells[at].size_class < i ||
+                                  (cells[at].size_class == i && cells[at].group < all->group)))
+                at++;
+            bool here = at < count && cells[at].size_class == i && cells[at].group == all->group;
+            double part = factor * ((here ? cells[at].bytes : 0) - share * all->bytes);
+            variance += left * part * part;
+        }
+    }
+    if (apart)
+        return variance;
+    if (share >= 1 - 1e-9)
+        return of_unseen(ratio->small_total, ratio->small_pools);
+    return variance * pools / (pools - 1);
 }
 
 /* One class's cells. deleted: by group, what leaving the group out adds to the estimate. */
@@ -146,15 +196,17 @@ static void take_class(const struct tm_ratio *ratio, const struct tm_cell *cells
         double part = factor * cells[i].bytes;
         mine += cells[i].bytes;
         sums->squares += part * part;
-        if (stratum->pools_chosen < few_pools)
-            sums->variance += left * part * part;
     }
     for (size_t i = 0; i < all_count; i++)
         whole += all[i].bytes;
     sums->value += factor * mine;
     sums->evenness += factor * mine * factor * mine / ratio->groups;
-    if (stratum->pools_chosen < few_pools)
+    if (is_small(stratum)) {
+        sums->small += factor * mine;
         return;
+    }
+    if (mine >= whole * (1 - 1e-9))
+        sums->variance += left * of_unseen(stratum->all, stratum->pools_chosen);
     size_t at = 0;
     for (size_t i = 0; i < all_count; i++) {
         while (at < count && cells[at].group < all[i].group)
@@ -191,7 +243,7 @@ static void set_interval(const struct tm_ratio *ratio, struct tm_estimate *estim
 struct tm_estimate tm_ratio_estimate(const struct tm_ratio *ratio, const struct tm_cell *cells,
                                      size_t count)
 {
-    struct sums sums = {0, 0, 0, 0};
+    struct sums sums = {.value = 0};
     double *deleted = ratio->scratch;
     memset(deleted, 0, ratio->groups * sizeof *deleted);
     for (size_t at = 0; at < count;) {
@@ -205,6 +257,8 @@ struct tm_estimate tm_ratio_estimate(const struct tm_ratio *ratio, const struct 
     estimate.exact = ratio->exact;
     if (ratio->exact || !(sums.value > 0))
         return estimate;
+    if (sums.small > 0)
+        sums.variance += small_variance(ratio, cells, count, sums.small);
     double groups = ratio->groups;
     double mean = 0;
     double spread = 0;

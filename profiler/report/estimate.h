@@ -7,10 +7,13 @@
  * estimate): pinned bytes for what is held, resident bytes of pages with a live block for what
  * comes back. The chosen pools were split into groups at random; the delete-a-group jackknife
  * (Wolter, Introduction to Variance Estimation, chapters 2 and 4) tells the variance from how the
- * estimate changes when a group is left out. Intervals are of 95 %. They are made on the scale of
- * the log odds of the share, where the estimate's distribution is less skewed than on its own, and
- * with as many degrees of freedom as there are pools that carry the estimate: the jackknife knows a
- * variance only as well as that. tests/report/test_coverage.c shows how often they hold.
+ * estimate changes when a group is left out. Classes of which hardly a pool was chosen have no
+ * variance of their own: they are taken together, and each pool's distance from what all of them
+ * show counts (collapsed strata, chapter 2 of the same). Intervals are of 95 %. They are made on
+ * the scale of the log odds of the share, where the estimate's distribution is less skewed than on
+ * its own, and with as many degrees of freedom as there are pools that carry the estimate: the
+ * jackknife knows a variance only as well as that. tests/report/test_coverage.c shows how often
+ * they hold.
  */
 #ifndef TIDEMARK_REPORT_ESTIMATE_H
 #define TIDEMARK_REPORT_ESTIMATE_H
@@ -64,6 +67,8 @@ struct tm_ratio {
     size_t *first;        /* of each size class in sums; one more for the end */
     double total;         /* of `all` where there is a chosen pool */
     uint64_t pools;       /* chosen */
+    double small_total;   /* of `all` in classes with a few chosen pools only */
+    uint64_t small_pools; /* chosen ones of these */
     double *scratch;      /* for one estimate after the other: of each group */
     bool exact;           /* every pool was chosen */
 };

@@ -104,7 +104,8 @@ static void print_sum(FILE *out, const struct tm_report *report, const uint32_t 
             tm_words_exact((int64_t)held->pinned_bytes).text);
 }
 
-static void print_method(FILE *out, const struct tm_report *report)
+static void print_method(FILE *out, const struct tm_report *report, const uint32_t *ranked,
+                         size_t shown)
 {
     const struct tm_held *held = &report->held;
     char words[500];
@@ -117,8 +118,10 @@ static void print_method(FILE *out, const struct tm_report *report)
         fputs("  Exact: the site of every block in these pools is recorded.\n", out);
         return;
     }
-    for (size_t i = 0; i < report->sites.count && !few; i++)
-        few = held->groups[i].share.few || held->groups[i].sole_resident.few;
+    for (size_t i = 0; i < shown && !few; i++)
+        few = held->groups[ranked[i]].share.few || held->groups[ranked[i]].sole_resident.few;
+    for (size_t i = 0; i < report->plan.count && !few; i++)
+        few = report->plan.steps[i].back.few;
     snprintf(words, sizeof words,
              "Estimated from %" PRIu64 " pools chosen at random of %" PRIu64
              " with pinned bytes; +- is one standard error.%s "
@@ -189,7 +192,7 @@ void tm_report_text_held(FILE *out, const struct tm_report *report,
         fprintf(out, "  Little is pinned: %s, %s of RSS.\n",
                 tm_words_bytes(held->pinned_bytes).text,
                 tm_words_percent(held->pinned_bytes, report->ledger.rss_bytes).text);
-    print_method(out, report);
+    print_method(out, report, ranked, shown);
     if (shown > 0)
         fprintf(out, "  %3s  %-22s %6s  %-22s  %s\n", "", "charged", "part", "on pages of its own",
                 "these pages in RSS");

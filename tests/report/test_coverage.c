@@ -17,12 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES = 3, SITES = 20, POOLS = 10000, BINS = 5 };
+enum { CLASSES = 24, SITES = 20, POOLS = 10000, BINS = 5 };
 
 /* How the sites share the pools. */
-enum mix { HOMOGENEOUS, MIXED, RARE, HEAVY, MIXES };
+enum mix { HOMOGENEOUS, MIXED, RARE, HEAVY, SIZES, MIXES };
 static const char *const mix_names[MIXES] = {"one site a pool", "mixed pools", "rare sites",
-                                             "heavy tails"};
+                                             "heavy tails", "many sizes"};
 
 static struct {
     double bytes[SITES];
@@ -61,6 +61,8 @@ static void make_pool(size_t index, enum mix mix)
     double pinned = mix == HEAVY ? fmin(exp(9 + 1.2 * normal()), 65000) : 1000 + 60000 * uniform();
     /* Sizes have sites of their own preference. */
     size_t shift = pools[index].size_class * 3;
+    if (mix == SIZES)
+        mix = fixture_next(&state) % 2 ? HOMOGENEOUS : MIXED;
     if (mix == HOMOGENEOUS || mix == HEAVY) {
         bytes[((size_t)(8 * uniform() * uniform()) + shift) % SITES] = pinned;
         return;
@@ -86,6 +88,8 @@ static void make_pools(size_t count, enum mix mix)
         /* Half of them of one size, and a size that has hardly any. */
         double dice = uniform();
         pools[i].size_class = dice < 0.5 ? 0 : dice < 0.99 ? 1 : 2;
+        if (mix == SIZES) /* all of them, some of which a pool or two is chosen */
+            pools[i].size_class = (unsigned)(CLASSES * uniform() * uniform());
         make_pool(i, mix);
     }
 }

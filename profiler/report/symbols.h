@@ -26,8 +26,8 @@ struct tm_symbols;
 /* Where to look; zero is what a user expects. */
 struct tm_symbols_options {
     bool debuginfod;  /* ask the servers of DEBUGINFOD_URLS for what is missing */
-    const char *root; /* files of the process are below this directory; NULL: /proc/PID/root if the
-                         process still runs and has the same start time, else / */
+    const char *root; /* files of the process are below this directory; NULL: the root directory of
+                         the process if it still runs, and / */
 };
 
 /* NULL: no memory. snapshot stays the caller's and must outlive it. */

@@ -43,6 +43,15 @@ class Present(Symbols):
         table = run("nm", recorded.exe)
         self.assertEqual(answer[-1].offset, int(re.search(r"^(\w+) T main$", table, re.M).group(1), 16))
 
+    def test_many_addresses(self):
+        recorded = self.ended(self.build())
+        code = next(mapping for mapping in recorded.maps if mapping.permissions & 4 and "libc.so" in mapping.path)
+        addresses = [f"={code.start + offset:x}" for offset in range(0, 6000, 2)]
+        answers, _ = self.show(recorded, *addresses, recorded.addresses["inlined"], *addresses)
+        self.assertEqual([str(answer) for answer in answers[:3000]], [str(answer) for answer in answers[3001:]])
+        self.assertEqual(len({answer[0].offset for answer in answers}), 3001)
+        self.assert_inlined(answers[3000])
+
     def test_compilers_without_address_table(self):
         program = self.build()
         run("objcopy", "--remove-section=.debug_aranges", program)

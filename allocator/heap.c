@@ -73,8 +73,6 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
             pool = tm_pool_take(size_class);
             if (pool == NULL)
                 return NULL;
-            if (tm_unlikely(heap->sampler.on))
-                tm_sample_choose(heap, pool);
         }
         adopt(heap, pool);
     }
@@ -122,6 +120,15 @@ static bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint32_t co
     return true;
 }
 
+/* Blocks of the pool that are in use before some are drawn from it. */
+static uint32_t count_before(struct tm_heap *heap, struct tm_pool *pool)
+{
+    uint32_t before = tm_pool_in_use(pool);
+    if (before == 0)
+        tm_sample_choose(heap, pool);
+    return before;
+}
+
 /* The same where blocks are counted. before: blocks of the current pool that were in use before the
  * list was drawn from it. */
 static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
@@ -156,7 +163,7 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
             discount(heap, pool);
         }
         bool counted = heap->sampler.on;
-        uint32_t before = tm_unlikely(counted) ? tm_pool_in_use(pool) : 0;
+        uint32_t before = tm_unlikely(counted) ? count_before(heap, pool) : 0;
         struct tm_block *list = draw(pool, zero);
         if (list != NULL) {
             heap->drained += tm_pool_drained_pages(pool);
@@ -206,7 +213,7 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
         heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
     *zero = false;
     bool counted = heap->sampler.on;
-    uint32_t before = tm_unlikely(counted) ? tm_pool_in_use(pool) : 0;
+    uint32_t before = tm_unlikely(counted) ? count_before(heap, pool) : 0;
     struct tm_block *list = tm_pool_take_free(pool);
     struct tm_block *block = tm_unlikely(counted) ? deal(heap, size_class, list, false, before)
                                                   : put_into_bin(heap, size_class, list, false);

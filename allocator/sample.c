@@ -218,11 +218,21 @@ void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
     uint32_t one_in = atomic_load_explicit(&one_in_now, memory_order_relaxed);
     if (sampler->mode != TM_SAMPLE_SOME || one_in == 0)
         return;
-    bool chosen = (next_random(sampler) >> 32) % one_in == 0 && tm_cells_make(tm_pool_base(pool));
-    pool->identity = chosen ? TM_POOL_CHOSEN : TM_POOL_PASSED;
-    /* Nor may a freed block of it go to the bin while it is warm: who gets it next must be told. */
-    if (chosen && tm_classes[pool->size_class].warm != 0)
-        atomic_store_explicit(&pool->told, UINT16_MAX, memory_order_relaxed);
+    bool chosen = (next_random(sampler) >> 32) * one_in >> 32 == 0;
+    if (tm_likely(!chosen)) {
+        if (pool->identity == TM_POOL_CHOSEN)
+            atomic_store_explicit(&pool->told, 0, memory_order_relaxed);
+        pool->identity = TM_POOL_PASSED;
+    } else if (tm_cells_make(tm_pool_base(pool))) {
+        pool->identity = TM_POOL_CHOSEN;
+        /* Nor may a freed block of it go to the bin while it is warm: who gets it next must be
+         * told.
+         */
+        if (tm_classes[pool->size_class].warm != 0) {
+            atomic_store_explicit(&pool->told, UINT16_MAX, memory_order_relaxed);
+            atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
+        }
+    }
 }
 
 void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes)

@@ -69,7 +69,8 @@ struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struc
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */
 void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count);
-/* A pool was taken for the heap. */
+/* The heap has a pool of which no block is in use, and is about to hand some out. An empty pool
+ * says nothing of who will survive in it, so each time is as good as the first. */
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool);
 /* A span of so many bytes was taken. */
 void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);

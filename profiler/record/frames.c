@@ -14,7 +14,7 @@
 
 enum {
     HEADS = 1 << 18,
-    NEARLY = 4,          /* frames that name a stack where that is enough */
+    NEARLY = 2,          /* frames that name a stack where that is enough */
     LONGEST_CHAIN = 256, /* frames that are looked through for one */
     WHOLE_MAX = TM_FRAMES_MAX - TM_FRAMES_MAX / 16, /* from there on stacks are shortened */
 };
@@ -95,12 +95,13 @@ static uintptr_t sp_of(const struct tm_frame *frame, const struct tm_stack *stac
  * where a function changed the size of its frame meanwhile (alloca): then each return address
  * further out would have to lie where it did, too. Not more than `most` frames are looked at. */
 static inline bool still_there(const struct tm_frame *frames, const struct tm_frame *frame,
-                               const struct tm_stack *stack, uint32_t root, unsigned most)
+                               const struct tm_stack *stack, unsigned most)
 {
-    for (uint32_t number = frame->parent; number != root && most-- > 0; number = frame->parent) {
+    for (uint32_t number = frame->parent; number != frame->root && most-- > 0;
+         number = frame->parent) {
         frame = &frames[number];
-        if (number == 0 || (frame->flags & (TM_FRAME_THREAD | TM_FRAME_TRUNCATED)) != 0)
-            return (frame->flags & TM_FRAME_TRUNCATED) != 0 && frame->parent == root;
+        if ((frame->flags & TM_FRAME_TRUNCATED) != 0)
+            break;
         if (!returns_to(stack, sp_of(frame, stack), frame->ip))
             return false;
     }
@@ -115,7 +116,7 @@ static inline uint32_t find(uintptr_t ip, uint32_t below, const struct tm_stack 
     uint32_t number = atomic_load_explicit(head_of(ip, below), memory_order_acquire);
     for (; number != 0; number = frames[number].next)
         if (frames[number].ip == ip && frames[number].below == below &&
-            still_there(frames, &frames[number], stack, root, most))
+            frames[number].root == root && still_there(frames, &frames[number], stack, most))
             return number;
     return 0;
 }
@@ -146,8 +147,10 @@ static uint32_t add(uint64_t ip, uint32_t below, uint32_t parent, unsigned flags
     frames[number].parent = parent;
     frames[number].below = below;
     frames[number].next = first;
-    frames[number].depth = (uint16_t)(parent == 0 ? 1 : frames[parent].depth + 1);
-    frames[number].flags = (uint16_t)flags;
+    frames[number].root = (flags & TM_FRAME_THREAD) != 0 ? number
+                          : parent == 0                  ? 0
+                                                         : frames[parent].root;
+    frames[number].flags = flags;
     atomic_store_explicit(&count, number + 1, memory_order_release);
     atomic_store_explicit(head, number, memory_order_release);
     return number;
@@ -196,7 +199,7 @@ static unsigned unwind(const struct tm_caller *caller, const struct tm_stack *st
         if (!tm_unwind_step(&ip, &sp, &exact))
             return frames;
         uint32_t known = find(ip, below_end(sp, stack), stack, root, TM_FRAMES_DEPTH);
-        if (known != 0 && tm_frames()[known].depth + frames <= TM_FRAMES_DEPTH) {
+        if (known != 0) {
             *outside = known;
             return frames;
         }

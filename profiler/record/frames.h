@@ -19,7 +19,7 @@
 
 enum {
     TM_FRAMES_MAX = 1 << 20, /* of the table */
-    TM_FRAMES_DEPTH = 64,    /* of a stack: the innermost ones */
+    TM_FRAMES_DEPTH = 64,    /* of a new stack: the innermost ones */
 };
 
 struct tm_frame {
@@ -28,9 +28,8 @@ struct tm_frame {
     uint32_t below;        /* words from its stack pointer to the end of the stack */
     uint32_t next;         /* number of the next frame of the same hash */
     _Atomic uint32_t site; /* sites.c's: the site of the stack that ends here; 0: none yet */
-    uint16_t depth;        /* frames from here outwards */
-    uint16_t flags;        /* enum tm_snapshot_frame_flag */
-    uint32_t reserved;
+    uint32_t flags;        /* enum tm_snapshot_frame_flag */
+    uint32_t root;         /* what stands at the outer end: a thread's frame, or 0 */
 };
 
 struct tm_frames_counts {

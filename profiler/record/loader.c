@@ -2,6 +2,7 @@
 #include "profiler/record/loader.h"
 
 #include "profiler/record/record.h"
+#include "profiler/record/sys.h"
 #include "profiler/record/unwind.h"
 
 #include <errno.h>
@@ -11,7 +12,9 @@
 
 enum { NOT_WANTED = 0, READY = 1, UNDER_WAY = 2 }; /* of tidemark_status.unwinder */
 
-static bool wanted; /* atomic: somebody is to start the thread */
+static bool wanted;  /* atomic: somebody is to start the thread */
+static bool running; /* atomic: it is at work */
+static bool forking; /* atomic: a thread forks; it is not to be started */
 
 static void publish(int result)
 {
@@ -34,6 +37,7 @@ void tm_loader_want(void)
 static void *load(void *nothing)
 {
     tm_loader_load();
+    __atomic_store_n(&running, false, __ATOMIC_RELEASE);
     return nothing;
 }
 
@@ -60,18 +64,39 @@ static int start_thread(void)
 void tm_loader_look(void)
 {
     if (!__atomic_load_n(&wanted, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&forking, __ATOMIC_ACQUIRE) ||
         !__atomic_exchange_n(&wanted, false, __ATOMIC_ACQ_REL))
         return;
     int saved = errno;
+    __atomic_store_n(&running, true, __ATOMIC_RELEASE);
     int error = start_thread();
-    if (error != 0)
+    if (error != 0) {
         publish(-error);
+        __atomic_store_n(&running, false, __ATOMIC_RELEASE);
+    }
     errno = saved;
+}
+
+/* A child of which the loader's lock was held by a thread that it does not have could never load
+ * anything again. The thread is done in some milliseconds, unless the forking thread itself holds
+ * that lock (a fork in a constructor): then it waits for it, and has changed nothing yet. */
+void tm_loader_fork_prepare(void)
+{
+    enum { POLLS = 500 };
+    __atomic_store_n(&forking, true, __ATOMIC_SEQ_CST);
+    for (int polls = 0; polls < POLLS && __atomic_load_n(&running, __ATOMIC_SEQ_CST); polls++)
+        tm_sys_sleep_ns(1000 * 1000);
+}
+
+void tm_loader_fork_parent(void)
+{
+    __atomic_store_n(&forking, false, __ATOMIC_RELEASE);
 }
 
 void tm_loader_fork_child(void)
 {
+    __atomic_store_n(&forking, false, __ATOMIC_RELAXED);
     /* The thread that was at it is not there. */
-    if (__atomic_load_n(&tidemark_status.unwinder, __ATOMIC_RELAXED) == UNDER_WAY)
+    if (__atomic_exchange_n(&running, false, __ATOMIC_RELAXED))
         __atomic_store_n(&wanted, true, __ATOMIC_RELAXED);
 }

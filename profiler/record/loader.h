@@ -13,6 +13,9 @@ void tm_loader_want(void);
 /* From the recorder, outside all locks, now and then: starts the thread if need be. May allocate.
  */
 void tm_loader_look(void);
+/* Around fork: first of all, and last in the parent. */
+void tm_loader_fork_prepare(void);
+void tm_loader_fork_parent(void);
 void tm_loader_fork_child(void);
 
 #endif

@@ -335,12 +335,14 @@ void tm_record_thread_ends(void)
 
 void tm_record_fork_prepare(void)
 {
+    tm_loader_fork_prepare();
     tm_sites_fork_prepare();
 }
 
 void tm_record_fork_parent(void)
 {
     tm_sites_fork_parent();
+    tm_loader_fork_parent();
 }
 
 void tm_record_fork_child(void)

@@ -191,13 +191,8 @@ static unw_accessors_t accessors = {
 
 /* ---- loading ---- */
 
-int tm_unwind_load(void)
+static bool find_symbols(void *library)
 {
-    if (tm_unwind_ready())
-        return 0;
-    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        return -ENOENT;
     struct {
         const char *name;
         void *place;
@@ -214,8 +209,20 @@ int tm_unwind_load(void)
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         void *symbol = dlsym(library, wanted[i].name);
         if (symbol == NULL)
-            return -ENOSYS;
+            return false;
         memcpy(wanted[i].place, &symbol, sizeof symbol);
+    }
+    return true;
+}
+
+int tm_unwind_load(void)
+{
+    if (tm_unwind_ready())
+        return 0;
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL || !find_symbols(library)) {
+        dlerror(); /* what it would say is not for the program */
+        return library == NULL ? -ENOENT : -ENOSYS;
     }
     space = libunwind.create(&accessors, 0);
     if (space == NULL)

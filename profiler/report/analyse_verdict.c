@@ -140,7 +140,7 @@ static void say_who(struct tm_report *report)
         SAY(who, "without the blocks of %zu sites together, the first of them %s", first->count,
             label.text);
     if (plan->count > 1)
-        SAY(who, "; by %s without those of all %zu listed below", words_of(&last->back).text,
+        SAY(who, "; by %s without those of the %zu listed below", words_of(&last->back).text,
             groups);
     SAY(who, ".");
 }

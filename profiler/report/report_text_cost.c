@@ -26,8 +26,7 @@ static void print_mode(FILE *out, const struct tm_report *report)
         fprintf(out, "  %-40s one for each %s allocated\n", "samples",
                 tm_words_bytes(recording->rate_bytes).text);
     if ((recording->ever & 1U << TM_SITES_SAMPLE) && (recording->ever & 1U << TM_SITES_ALL))
-        fprintf(out, "  %-40s %s\n", "",
-                "sample and all were both on: estimates by pool lean to the later one");
+        fprintf(out, "  %-40s %s\n", "", "both modes were on: estimates lean to the later one");
     fprintf(out, "  %-40s %s resident\n", "tables of sites (part of the metadata)",
             tm_words_bytes(recording->memory_bytes).text);
 }
@@ -36,14 +35,13 @@ static void print_mode(FILE *out, const struct tm_report *report)
 static void print_limits(FILE *out, const struct tm_snapshot_recording *recording)
 {
     if (recording->truncated)
-        fprintf(out, "  %-40s %s of the stacks have more than %u frames; the rest was cut off\n",
-                "stacks cut off", tm_words_exact((int64_t)recording->truncated).text,
-                recording->depth_limit);
+        fprintf(out, "  %-40s %s, which have more than %u frames\n", "stacks cut off",
+                tm_words_exact((int64_t)recording->truncated).text, recording->depth_limit);
     if (recording->shortened)
-        fprintf(out, "  %-40s %s stacks have only the caller: the table of frames was full\n",
-                "stacks shortened", tm_words_exact((int64_t)recording->shortened).text);
+        fprintf(out, "  %-40s %s, as the table of frames was full\n", "stacks with the caller only",
+                tm_words_exact((int64_t)recording->shortened).text);
     if (recording->missed)
-        fprintf(out, "  %-40s %s allocations were to be recorded and were not\n", "missed",
+        fprintf(out, "  %-40s %s\n", "allocations missed by the recording",
                 tm_words_exact((int64_t)recording->missed).text);
 }
 

@@ -296,6 +296,42 @@ static void test_ratio_by_hand(void **unused)
     tm_ratio_free(&ratio);
 }
 
+/* Classes with two chosen pools each are taken together, by hand. */
+static void test_small_classes(void **unused)
+{
+    (void)unused;
+    static const struct tm_stratum strata[] = {{2000, 1000, 4, 2}, {2000, 1000, 4, 2}};
+    struct tm_cell cells[] = {{1, 0, 0, 300}, {1, 1, 0, 100}, {2, 0, 0, 200},
+                              {2, 0, 1, 500}, {2, 1, 0, 400}, {2, 1, 1, 500}};
+    struct tm_ratio ratio;
+    assert_true(tm_ratio_make(&ratio, strata, 2, 4, cells, 6));
+    struct tm_estimate estimate = tm_ratio_estimate(&ratio, cells, 2);
+    assert_near(estimate.value, 800, 1e-9);
+    /* A fifth of 4000. Each of four pools of 500, counted twice, should show 200 and shows 600, 0,
+     * 200 and 0; half of the pools are known: (400^2 + 2 * 200^2) / 2 * 4 / 3. */
+    assert_near(estimate.error, 400, 1e-9);
+    tm_ratio_free(&ratio);
+    /* All four are one target's: as if a fifth had shown half. */
+    struct tm_cell alone[] = {{1, 0, 0, 500}, {1, 0, 1, 500}, {1, 1, 0, 500}, {1, 1, 1, 500}};
+    assert_true(tm_ratio_make(&ratio, strata, 2, 4, alone, 4));
+    assert_near(tm_ratio_estimate(&ratio, alone, 4).error, sqrt(4000.0 * 4000 / 2 / (4 * 5)), 1e-9);
+    tm_ratio_free(&ratio);
+}
+
+/* A class that is wholly one target's is not taken for certain. */
+static void test_own_class(void **unused)
+{
+    (void)unused;
+    static const struct tm_stratum strata[] = {{8000, 4000, 40, 20}, {8000, 4000, 40, 20}};
+    struct tm_cell cells[] = {{1, 0, 0, 2000}, {1, 0, 1, 2000}, {2, 1, 0, 2000}, {2, 1, 1, 2000}};
+    struct tm_ratio ratio;
+    assert_true(tm_ratio_make(&ratio, strata, 2, 2, cells, 4));
+    struct tm_estimate estimate = tm_ratio_estimate(&ratio, cells, 2);
+    assert_near(estimate.value, 8000, 1e-9);
+    assert_near(estimate.error, sqrt(8000.0 * 8000 / 2 / (20 * 21) / 2), 1e-9);
+    tm_ratio_free(&ratio);
+}
+
 /* One chosen pool of its size tells no error of itself: it must not pass for certain. */
 static void test_single_pool(void **unused)
 {
@@ -332,7 +368,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles),      cmocka_unit_test(test_ratio_by_hand),
-        cmocka_unit_test(test_single_pool),    cmocka_unit_test(test_intervals_hold),
+        cmocka_unit_test(test_single_pool),    cmocka_unit_test(test_small_classes),
+        cmocka_unit_test(test_own_class),      cmocka_unit_test(test_intervals_hold),
         cmocka_unit_test(test_sampled_blocks),
     };
     if (argc > 1 && strcmp(argv[1], "all") == 0)

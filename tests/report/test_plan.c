@@ -140,6 +140,13 @@ static void test_coalitions(void **state)
     assert_int_equal(report.plan.steps[0].count, 2);
     assert_near(report.plan.steps[0].back.value, 100 * 4096.0);
     unload();
+    /* A step that adds next to nothing is none. */
+    parts = coalition_parts();
+    add_set(&parts, 1000, 1, (const uint32_t[]){1});
+    add_set(&parts, 9, 1, (const uint32_t[]){3});
+    load(&parts);
+    assert_int_equal(report.plan.count, 1);
+    unload();
     /* What is not recorded cannot be fixed. */
     parts = coalition_parts();
     add_set(&parts, 1000, 2, (const uint32_t[]){0, 1});

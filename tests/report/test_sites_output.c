@@ -87,7 +87,7 @@ static void test_exact(void **state)
                 "(cache.c:120); the pages\n"
                 "  that come back without these alone are 8.0 KiB. RSS would fall the most, by "
                 "20.0 KiB, without the\n"
-                "  blocks of log_line (log.c:5); by 36.0 KiB without those of all 3");
+                "  blocks of log_line (log.c:5); by 36.0 KiB without those of the 3");
     assert_says("\n  Exact: the site of every block in these pools is recorded.\n");
     assert_says("\n    1  8.7 KiB                  43 %  7.8 KiB                 8.0 KiB");
     assert_says("\n       cache_insert (cache.c:120)\n");
@@ -129,17 +129,19 @@ static void test_estimates(void **state)
     assert_safe(false, 100);
     parts.recording.ever |= 1U << TM_SITES_ALL;
     parts.recording.truncated = 3;
+    parts.recording.frame_limit = 1 << 20;
     parts.recording.shortened = 1234;
     parts.recording.missed = 5;
     parts.recording.site_limit = 4;
     parts.recording.until_ns = 7000000000;
     print(&parts, (struct tm_view){0}, false, false);
-    assert_says("sample and all were both on");
-    assert_says("3 of the stacks have more than 64 frames");
-    assert_says("1,234 stacks have only the caller");
-    assert_says("5 allocations were to be recorded and were not");
-    assert_says("4 of at most 4; frames 11 of at most 1000 (full)");
+    assert_says("both modes were on: estimates lean to the later one");
+    assert_says("3, which have more than 64 frames\n");
+    assert_says("1,234, as the table of frames was full\n");
+    assert_says("allocations missed by the recording      5\n");
+    assert_says("4 of at most 4; frames 11 of at most 1048576 (full)");
     assert_says("sample; were recorded for 7.0 s\n");
+    assert_safe(false, 100);
 }
 
 static void test_without_recording(void **state)

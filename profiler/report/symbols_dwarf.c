@@ -1,7 +1,7 @@
-/* symbols_dwarf.c: see symbols_dwarf.h. Files may be damaged or hostile: every walk is bounded by
- * the number of DIEs that it may meet, every reference chain by its length, and nothing makes libdw
- * open a file on its own (split and shared DIEs live in other files, and their paths are the file's
- * word).
+/* symbols_dwarf.c: see symbols_dwarf.h. Files may be damaged or hostile: what is kept of one is
+ * bounded, reference chains are bounded by their length, and nothing makes libdw open a file on its
+ * own that is not a regular one (split and shared DIEs live in other files, and their paths are the
+ * file's word).
  */
 #include "profiler/report/symbols_dwarf.h"
 
@@ -244,33 +244,16 @@ static bool may_hold_functions(int tag)
     }
 }
 
-/* DIEs of a unit at most: each takes a byte and more. A damaged file can link them into a circle.
- */
-static size_t die_limit(Dwarf_Die *die)
-{
-    Dwarf_Off unit_offset;
-    Dwarf_Off next;
-    size_t header;
-    Dwarf *dwarf = dwarf_cu_getdwarf(die->cu);
-    unit_offset = dwarf_dieoffset(die) - dwarf_cuoffset(die);
-    if (!dwarf ||
-        dwarf_next_unit(dwarf, unit_offset, &next, &header, NULL, NULL, NULL, NULL, NULL, NULL) !=
-            0 ||
-        next < unit_offset)
-        return 0;
-    return (size_t)(next - unit_offset);
-}
-
-/* Depth first, without recursion. False: no memory. */
+/* Depth first, without recursion. It ends: libdw goes only forward from one DIE to the next. False:
+ * no memory. */
 static bool index_functions(struct tm_dwarf *dwarf, struct unit *unit)
 {
     Dwarf_Die path[DEPTH_LIMIT];
     const char *scopes[DEPTH_LIMIT] = {""};
     size_t depth = 0;
-    size_t left = die_limit(&unit->body);
     if (dwarf_child(&unit->body, &path[0]) != 0)
         return true;
-    for (; left > 0; left--) {
+    for (;;) {
         Dwarf_Die *die = &path[depth];
         int tag = dwarf_tag(die);
         if (tag == DW_TAG_subprogram && unit->functions.count < RANGE_LIMIT &&
@@ -289,7 +272,6 @@ static bool index_functions(struct tm_dwarf *dwarf, struct unit *unit)
             depth--;
         }
     }
-    return true;
 }
 
 /* Where the compiler has put the functions of a unit into a .dwo file (-gsplit-dwarf), that is the
@@ -404,19 +386,17 @@ static const char *function_name(struct tm_dwarf *dwarf, struct unit *unit, Dwar
 /* ---- one address ---- */
 
 /* The block or inlined function directly inside *die that covers the address. */
-static bool inner_scope(Dwarf_Die *die, uint64_t address, size_t *left, Dwarf_Die *inner)
+static bool inner_scope(Dwarf_Die *die, uint64_t address, Dwarf_Die *inner)
 {
     if (dwarf_child(die, inner) != 0)
         return false;
-    for (; *left > 0; --*left) {
+    do {
         int tag = dwarf_tag(inner);
         if ((tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block ||
              tag == DW_TAG_try_block || tag == DW_TAG_catch_block) &&
             dwarf_haspc(inner, address) > 0)
             return true;
-        if (dwarf_siblingof(inner, inner) != 0)
-            return false;
-    }
+    } while (dwarf_siblingof(inner, inner) == 0);
     return false;
 }
 
@@ -466,9 +446,8 @@ void tm_dwarf_at(struct tm_dwarf *dwarf, uint64_t address, struct tm_chain *chai
     uint32_t function = tm_ranges_find(&unit->functions, address);
     if (function != TM_NO_RANGE) {
         Dwarf_Die scope = unit->function_dies[function];
-        size_t left = die_limit(&unit->body);
         path[depth++] = scope;
-        while (inner_scope(&scope, address, &left, &scope))
+        while (inner_scope(&scope, address, &scope))
             if (dwarf_tag(&scope) == DW_TAG_inlined_subroutine) {
                 if (depth == TM_CHAIN_LIMIT)
                     break;

@@ -16,7 +16,6 @@ import unittest
 import zlib
 
 SHOW, SOURCE = map(os.path.abspath, sys.argv[1:3])
-CXX = os.environ.get("CXX", "g++").split()
 
 
 def run(*command, **options):
@@ -154,9 +153,9 @@ class Symbols(unittest.TestCase):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
-    def build(self, *flags, name="program", compiler=None):
+    def build(self, *flags, name="program", compiler="g++"):
         path = self.path(name)
-        run(*(compiler or CXX), *FLAGS, *flags, SOURCE, "-o", path)
+        run(compiler, *FLAGS, *flags, SOURCE, "-o", path)
         return path
 
     def record(self, program, *prefix, exe=None):
@@ -183,12 +182,13 @@ class Symbols(unittest.TestCase):
         (answer,), notes = self.show(recorded, recorded.addresses[name], **how)
         return answer, [note for note in notes if recorded.exe in note]
 
-    def assert_inlined(self, answer):
-        """All that there is to know of the address inside three functions."""
+    def assert_inlined(self, answer, innermost="shop::weigh"):
+        """All that there is to know of the address inside three functions. gcc does not say which parameters a static
+        function has that it inlined everywhere."""
         self.assertEqual(
             [(one.function, one.line, one.inlined) for one in answer],
             [
-                ("shop::weigh", line_of("weigh calls"), True),
+                (innermost, line_of("weigh calls"), True),
                 ("shop::Basket::add(int)", line_of("add calls"), True),
                 ("long shop::fill<long>(long)", line_of("fill calls"), False),
             ],

@@ -57,6 +57,11 @@ class Present(Symbols):
         run("objcopy", "--remove-section=.debug_aranges", program)
         self.assert_inlined(self.ask(self.ended(program), "inlined")[0])
 
+    @unittest.skipUnless(shutil.which("clang++"), "needs clang")
+    def test_clang(self):
+        recorded = self.ended(self.build(compiler="clang++"))
+        self.assert_inlined(self.ask(recorded, "inlined")[0], "shop::weigh(char const*)")
+
     def test_older_dwarf_and_compressed(self):
         for number, flags in enumerate((["-gdwarf-4"], ["-gz"])):
             program = self.build(*flags, name=f"program{number}")

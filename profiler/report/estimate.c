@@ -189,6 +189,8 @@ static void take_class(const struct tm_ratio *ratio, const struct tm_cell *cells
     const struct tm_cell *all = ratio->sums + ratio->first[size_class];
     size_t all_count = ratio->first[size_class + 1] - ratio->first[size_class];
     double factor = tm_ratio_factor(ratio, size_class);
+    if (!(stratum->chosen > 0))
+        return; /* the file contradicts itself: nobody can be charged in no pool */
     double left = unchosen_share(stratum);
     double mine = 0;
     double whole = 0;

@@ -64,7 +64,8 @@ static void add_places(struct tm_ledger *ledger, const struct tm_heap *heap)
             (int64_t)spans[TM_CENSUS_SPAN_MAPPING].resident_bytes);
 }
 
-/* The same bytes by what was asked for, if the sites tell it of nearly all live blocks. Rounding
+/* The same bytes by what was asked for, if the sites tell it of nearly all live blocks
+ * (what was taken while the process started is not among them). Rounding
  * counts as resident; what of the blocks is not (never written to) is taken off the request. */
 static bool add_requested(struct tm_ledger *ledger, const struct tm_heap *heap,
                           const struct tm_sites *sites)
@@ -81,7 +82,7 @@ static bool add_requested(struct tm_ledger *ledger, const struct tm_heap *heap,
         return false;
     uint64_t unrecorded = live - recorded;
     uint64_t rounding = recorded - requested;
-    if (unrecorded > live / 100 || rounding + unrecorded > resident)
+    if (unrecorded > live / 10 || rounding + unrecorded > resident)
         return false;
     add_row(ledger, TM_LEDGER_LIVE, "requested",
             "what the program asked for and has in use, as far as it is resident",

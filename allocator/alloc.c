@@ -218,7 +218,7 @@ static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 {
     tm_sample_forget(pool, ptr);
-    if (pool->identity == TM_POOL_CHOSEN)
+    if (pool->identity >= TM_POOL_CHOSEN)
         free_block(pool, ptr); /* not into the bin: see tm_sample_choose() */
     else
         free_in_pool(pool, ptr);

@@ -131,7 +131,8 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         .capacity = class->capacity,
         .heap = heap == NULL ? 0 : heap->id,
         .uncarved = pool->uncarved,
-        .identity = pool->identity,
+        .identity = pool->identity < TM_POOL_CHOSEN ? pool->identity : TM_POOL_CHOSEN,
+        .chosen_page = pool->identity < TM_POOL_CHOSEN ? 0 : pool->identity - TM_POOL_CHOSEN,
         .cells = tm_cells_of_slot(base),
     };
     uint64_t free_blocks[BLOCK_WORDS] = {0};

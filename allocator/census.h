@@ -73,7 +73,8 @@ struct tm_census_pool {
     uint16_t live_blocks[TM_CENSUS_POOL_PAGES]; /* live blocks that overlap page i */
     uint16_t
         live_bytes[TM_CENSUS_POOL_PAGES]; /* bytes of page i that lie in a live block, <= 4096 */
-    uint32_t identity;           /* enum tm_pool_identity (sample.h): as in the snapshot's format */
+    uint32_t identity;           /* enum tm_pool_identity (sample.h), all chosen ones as one, */
+    uint32_t chosen_page;        /* and the page of a chosen one */
     const uint64_t *free_blocks; /* bit i of word i / 64: block i is not live */
     const _Atomic uint64_t
         *cells; /* of each block what the recorder said of it (cell.h); NULL: nothing */

@@ -114,7 +114,7 @@ static bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint32_t co
 {
     struct tm_sampler *sampler = &heap->sampler;
     if (sampler->mode != TM_SAMPLE_SOME || sampler->until[pool->size_class] < count ||
-        pool->identity == TM_POOL_CHOSEN)
+        pool->identity >= TM_POOL_CHOSEN)
         return false;
     sampler->until[pool->size_class] -= count;
     return true;
@@ -140,13 +140,9 @@ static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct t
         count++;
     if (tm_likely(passes(heap, heap->current[size_class], count)))
         return put_into_bin(heap, size_class, list, zero);
-    struct tm_block *first = tm_sample_deal(heap, size_class, list, count);
+    struct tm_block *first = tm_sample_deal(heap, heap->current[size_class], list, count);
     heap->bin_zero[size_class] = zero;
-    /* No freed block may come between those that are handed out one by one. */
-    if (heap->current[size_class]->identity == TM_POOL_CHOSEN)
-        tm_sample_take_back(heap, size_class, 0);
-    else
-        tm_heap_set_level(heap, size_class);
+    tm_heap_set_level(heap, size_class);
     heap->grown[size_class] = 0;
     return first;
 }

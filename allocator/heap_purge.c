@@ -138,7 +138,7 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_block *block = heap->bin[size_class];
     heap->bin[size_class] = NULL;
-    uint32_t count = put_back(heap, size_class, block);
+    uint32_t count = block == NULL ? 0 : put_back(heap, size_class, block);
     if (tm_unlikely(heap->sampler.on)) {
         tm_sample_take_back(heap, size_class, count);
         block = heap->sampler.rest[size_class];

@@ -11,6 +11,7 @@
 _Atomic(tm_hook_record_fn *) tm_hook_record;
 _Atomic(tm_hook_forget_fn *) tm_hook_forget;
 _Atomic bool tm_sample_ever;
+_Atomic uint64_t tm_sample_missed;
 
 /* What all heaps follow. Read by each at a call (heap_inner.h); a mix of old and new lasts for one.
  */
@@ -141,15 +142,45 @@ static struct tm_block *cut(struct tm_block *list, uint32_t keep)
     return others;
 }
 
-/* Whether the block that is handed out now is to be told, and why. */
-static unsigned ask(struct tm_sampler *sampler, const struct tm_pool *pool)
+/* Whether a block reaches into the page of its pool that is chosen. */
+static bool on_chosen_page(const struct tm_pool *pool, const struct tm_block *block)
 {
-    unsigned size_class = pool->size_class;
+    uint32_t size = tm_classes[pool->size_class].block_size;
+    uint32_t page = (uint32_t)(pool->identity - TM_POOL_CHOSEN) << TM_PAGE_SHIFT;
+    uint32_t start = (uint16_t)(uintptr_t)block;
+    return start < page + TM_PAGE && start + size > page;
+}
+
+/* Puts the blocks of a list that are on the chosen page behind the others. Returns how many others
+ * there are. */
+static uint32_t part(const struct tm_pool *pool, struct tm_block **list)
+{
+    struct tm_block *plain = NULL, **last = &plain, *chosen = NULL;
+    uint32_t count = 0;
+    for (struct tm_block *block = *list, *next; block != NULL; block = next) {
+        next = block->next;
+        if (on_chosen_page(pool, block)) {
+            block->next = chosen;
+            chosen = block;
+        } else {
+            *last = block;
+            last = &block->next;
+            count++;
+        }
+    }
+    *last = chosen;
+    *list = plain;
+    return count;
+}
+
+/* Whether the block that is handed out now is to be told, and why. */
+static unsigned ask(struct tm_sampler *sampler, unsigned size_class, bool plain)
+{
     if (sampler->mode == TM_SAMPLE_ALL)
         return TM_WHY_ALL;
     if (sampler->mode == TM_SAMPLE_OFF)
         return 0;
-    unsigned why = pool->identity == TM_POOL_CHOSEN ? TM_WHY_IDENTITY : 0;
+    unsigned why = plain ? 0 : TM_WHY_IDENTITY;
     if (sampler->until[size_class] == 0) {
         sampler->until[size_class] = draw_blocks(sampler, size_class);
         return why | TM_WHY_SAMPLE;
@@ -158,29 +189,38 @@ static unsigned ask(struct tm_sampler *sampler, const struct tm_pool *pool)
     return why;
 }
 
-struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
-                                uint32_t count)
+/* Hands out the first block of a list, of whose `count` the first `plain` are on no chosen page. */
+static struct tm_block *hand_out(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
+                                 uint32_t count, uint32_t plain)
 {
     struct tm_sampler *sampler = &heap->sampler;
-    const struct tm_pool *pool = heap->current[size_class];
-    sampler->due_why = ask(sampler, pool);
+    if (sampler->mode != TM_SAMPLE_SOME)
+        plain = count;
+    sampler->due_why = ask(sampler, size_class, plain != 0);
     sampler->due = sampler->due_why != 0 ? list : NULL;
     struct tm_block *others = list->next;
     count--;
-    bool one_by_one = sampler->mode == TM_SAMPLE_ALL ||
-                      (sampler->mode == TM_SAMPLE_SOME && pool->identity == TM_POOL_CHOSEN);
-    uint32_t bin = one_by_one ? 0 : count;
-    if (bin > sampler->until[size_class])
-        bin = sampler->until[size_class];
+    plain -= plain != 0;
+    uint32_t bin = sampler->until[size_class] < plain ? sampler->until[size_class] : plain;
     if (sampler->mode == TM_SAMPLE_SOME)
         sampler->until[size_class] -= bin;
     struct tm_block *rest = bin == count ? NULL : bin == 0 ? others : cut(others, bin);
     heap->bin[size_class] = bin == 0 ? NULL : others;
     sampler->rest[size_class] = rest;
     sampler->rest_count[size_class] = count - bin;
+    sampler->rest_plain[size_class] = plain - bin;
     if (sampler->mode == TM_SAMPLE_OFF)
         sampler->on = any_rest(sampler);
     return list;
+}
+
+struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
+                                struct tm_block *list, uint32_t count)
+{
+    uint32_t plain = count;
+    if (pool->identity >= TM_POOL_CHOSEN && heap->sampler.mode == TM_SAMPLE_SOME)
+        plain = part(pool, &list);
+    return hand_out(heap, pool->size_class, list, count, plain);
 }
 
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
@@ -188,8 +228,8 @@ struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
     struct tm_sampler *sampler = &heap->sampler;
     struct tm_block *rest = sampler->rest[size_class];
     bool all = sampler->mode == TM_SAMPLE_ALL;
-    if (all || (sampler->mode == TM_SAMPLE_SOME && sampler->until[size_class] != 0 &&
-                heap->current[size_class]->identity == TM_POOL_CHOSEN)) {
+    if (tm_likely(all || (sampler->mode == TM_SAMPLE_SOME && sampler->until[size_class] != 0 &&
+                          sampler->rest_plain[size_class] == 0))) {
         sampler->rest[size_class] = rest->next;
         sampler->rest_count[size_class]--;
         sampler->until[size_class] -= !all;
@@ -197,7 +237,8 @@ struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
         sampler->due_why = all ? TM_WHY_ALL : TM_WHY_IDENTITY;
         return rest;
     }
-    return tm_sample_deal(heap, size_class, rest, sampler->rest_count[size_class]);
+    return hand_out(heap, size_class, rest, sampler->rest_count[size_class],
+                    sampler->rest_plain[size_class]);
 }
 
 /* What the bin had room for and did not take is part of the countdown again, too. */
@@ -212,26 +253,37 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
     heap->room[size_class] = 0;
 }
 
+/* Pages of the pool in which a block starts that reaches into the chosen one. */
+static uint16_t told_pages(const struct tm_class *class, unsigned page)
+{
+    unsigned first =
+        tm_class_block_index(class, page << TM_PAGE_SHIFT) * class->block_size >> TM_PAGE_SHIFT;
+    return (uint16_t)tm_mask64(first, page - first + 1);
+}
+
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
 {
     struct tm_sampler *sampler = &heap->sampler;
+    const struct tm_class *class = &tm_classes[pool->size_class];
     uint32_t one_in = atomic_load_explicit(&one_in_now, memory_order_relaxed);
     if (sampler->mode != TM_SAMPLE_SOME || one_in == 0)
         return;
-    bool chosen = (next_random(sampler) >> 32) * one_in >> 32 == 0;
-    if (tm_likely(!chosen)) {
-        if (pool->identity == TM_POOL_CHOSEN)
+    uint64_t random = next_random(sampler);
+    if (tm_likely((random >> 32) * one_in >> 32 != 0)) {
+        if (pool->identity >= TM_POOL_CHOSEN)
             atomic_store_explicit(&pool->told, 0, memory_order_relaxed);
         pool->identity = TM_POOL_PASSED;
-    } else if (tm_cells_make(tm_pool_base(pool))) {
-        pool->identity = TM_POOL_CHOSEN;
-        /* Nor may a freed block of it go to the bin while it is warm: who gets it next must be
-         * told.
-         */
-        if (tm_classes[pool->size_class].warm != 0) {
-            atomic_store_explicit(&pool->told, UINT16_MAX, memory_order_relaxed);
-            atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
-        }
+        return;
+    }
+    if (!tm_cells_make(tm_pool_base(pool)))
+        return;
+    unsigned page = (unsigned)((random & UINT32_MAX) * class->pages >> 32);
+    pool->identity = (uint8_t)(TM_POOL_CHOSEN + page);
+    /* Nor may a freed block of the page go to the bin while it is warm: who gets it next must be
+     * told. */
+    if (class->warm != 0) {
+        atomic_store_explicit(&pool->told, told_pages(class, page), memory_order_relaxed);
+        atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
     }
 }
 
@@ -273,8 +325,10 @@ void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
         tell_span(block, requested, why, caller, record);
         return;
     }
-    if (tm_unlikely(tm_cells_of_slot(block) == NULL) && !tm_cells_make(block))
+    if (tm_unlikely(tm_cells_of_slot(block) == NULL) && !tm_cells_make(block)) {
+        atomic_fetch_add_explicit(&tm_sample_missed, 1, memory_order_relaxed);
         return;
+    }
     uint64_t value = record(block, requested, tm_classes[pool->size_class].block_size, why, caller);
     atomic_store_explicit(tm_cell_of(block), value, memory_order_relaxed);
     if ((value & TM_CELL_COUNTED) == 0)
@@ -307,7 +361,7 @@ static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsign
 /* The owner alone makes counted cells: what he does not find is not there. */
 static void look_at_page(struct tm_pool *pool, unsigned page)
 {
-    if (pool->identity == TM_POOL_CHOSEN ||
+    if (pool->identity >= TM_POOL_CHOSEN ||
         any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
         return;
     uint16_t bit = (uint16_t)(1u << page);

@@ -9,10 +9,13 @@
  * the bin empty. What the refill has beyond stays aside, in `rest`, and is dealt out next.
  *
  * To record every allocation is the same with a countdown that is always over: the bins stay empty,
- * and every malloc finds its block in `rest`. So do those from a pool that was chosen when it was
- * taken, while samples are taken: of such a pool every block is told, so that what survives there
- * has a name. (Samples alone cannot attribute free memory: one that pins a pool alone stands for
- * thousands of blocks that do not.)
+ * and every malloc finds its block in `rest`.
+ *
+ * Samples alone cannot attribute free memory: one that pins a page alone would stand for thousands
+ * of blocks that do not. So while they are taken some pages are chosen at random, one of each pool
+ * that is chosen when it is empty, and every block on such a page is told, whether it is a sample
+ * or not: what survives there has a name. When blocks of a chosen pool are drawn those on the page
+ * go to `rest`, behind the others, and are dealt out one by one.
  */
 #ifndef TIDEMARK_SAMPLE_H
 #define TIDEMARK_SAMPLE_H
@@ -26,11 +29,12 @@ struct tm_pool;
 
 enum tm_sample_mode { TM_SAMPLE_OFF = 0, TM_SAMPLE_SOME = 1, TM_SAMPLE_ALL = 2 };
 
-/* What a pool's `identity` says; the recorder's snapshot repeats it. */
+/* What a pool's `identity` says. */
 enum tm_pool_identity {
-    TM_POOL_UNASKED = 0, /* taken while no samples were */
+    TM_POOL_UNASKED = 0, /* not empty since samples are taken */
     TM_POOL_PASSED = 1,  /* could have been chosen */
-    TM_POOL_CHOSEN = 2,  /* every block of it is told */
+    TM_POOL_CHOSEN =
+        2, /* this and above: every block that reaches into page identity - 2 is told */
 };
 
 struct tm_sampler {
@@ -42,13 +46,14 @@ struct tm_sampler {
                                    without those of `room` in heap.h */
     struct tm_block *rest[TM_CLASSES]; /* of pool current[class]: behind the bin's blocks */
     uint32_t rest_count[TM_CLASSES];
+    uint32_t rest_plain[TM_CLASSES]; /* of these, at the list's start: not on a chosen page */
     struct tm_block *due; /* the block just handed out that is to be told; NULL: it is not */
     unsigned due_why;     /* enum tm_why bits */
 };
 
 /* Sets what all heaps follow, each from its next slow path on. rate: mean bytes between samples, at
- * least 1. one_in: of so many pools one is chosen, while samples are taken; 0: none. Any thread;
- * async-signal-safe. */
+ * least 1. one_in: of so many pools a page of one is chosen, while samples are taken; 0: none. Any
+ * thread; async-signal-safe. */
 void tm_sample_set(enum tm_sample_mode mode, uint64_t rate, uint32_t one_in);
 /* The calling thread's heap follows at once. */
 void tm_sample_follow_now(void);
@@ -56,6 +61,8 @@ void tm_sample_follow_now(void);
 void tm_sample_seed(uint64_t seed);
 /* True from the first time on that anything could be recorded. */
 extern _Atomic bool tm_sample_ever;
+/* Blocks that were to be told, for whose cells there was no memory. */
+extern _Atomic uint64_t tm_sample_missed;
 
 /* Makes the heap follow what is in force. True if that is something else than before. Not in the
  * middle of a refill; the caller empties the bins, whose blocks nobody counted. */
@@ -63,8 +70,8 @@ bool tm_sample_follow(struct tm_heap *heap);
 
 /* Deals a list of blocks of the heap's current pool of the class, whose bin is empty. Returns its
  * first. */
-struct tm_block *tm_sample_deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
-                                uint32_t count);
+struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
+                                struct tm_block *list, uint32_t count);
 /* The same with what was left aside. */
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */

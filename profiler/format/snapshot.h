@@ -126,18 +126,18 @@ struct tm_snapshot_arena {
 
 /* In address order. Its arena is the one whose range it lies in. */
 struct tm_snapshot_pool {
-    uint64_t base;       /* address */
-    uint16_t size_class; /* index in CLASSES */
-    uint16_t pages;      /* of mask_page_bytes: up to 16 */
-    uint16_t live;       /* live blocks */
-    uint16_t binned;     /* free blocks in the owner's bin */
-    uint16_t remote;     /* free blocks handed back by other threads, not yet collected */
-    uint16_t uncarved;   /* bit i: no block that starts in page i was handed out since the page was
-                            last fresh or purged */
-    uint32_t heap;       /* owner's id; 0: ownerless */
-    uint32_t first_page; /* index in PAGES of page 0; TM_NO_PAGES: all blocks live, or all free */
-    uint16_t identity;   /* enum tm_snapshot_identity */
-    uint16_t reserved;   /* 0 */
+    uint64_t base;        /* address */
+    uint16_t size_class;  /* index in CLASSES */
+    uint16_t pages;       /* of mask_page_bytes: up to 16 */
+    uint16_t live;        /* live blocks */
+    uint16_t binned;      /* free blocks in the owner's bin */
+    uint16_t remote;      /* free blocks handed back by other threads, not yet collected */
+    uint16_t uncarved;    /* bit i: no block that starts in page i was handed out since the page was
+                             last fresh or purged */
+    uint32_t heap;        /* owner's id; 0: ownerless */
+    uint32_t first_page;  /* index in PAGES of page 0; TM_NO_PAGES: all blocks live, or all free */
+    uint16_t identity;    /* enum tm_snapshot_identity */
+    uint16_t chosen_page; /* TM_IDENTITY_CHOSEN: which page; else 0 */
 };
 #define TM_NO_PAGES UINT32_MAX
 
@@ -177,16 +177,18 @@ struct tm_snapshot_moment {
  * everything is recorded.
  *
  * Which sites hold a page is known from the site of every block on it. With sites=all that is known
- * of all pools. While samples are taken it is recorded in some pools only: each one taken since
- * then is chosen with the probability 1 / identity_one_in, and put into one of identity_groups
- * groups at random, so that what HELD and SETS tell of the chosen ones is to be scaled up by what
- * POOLS tells of all of them, and how far the groups differ tells the error. */
+ * of all pages. While samples are taken it is recorded of some pages only: each pool that is empty
+ * and about to be used is chosen with the probability 1 / identity_one_in, and in it one of its
+ * pages, each with the same probability. A chosen pool is put into one of identity_groups groups at
+ * random. So what HELD and SETS tell of chosen pages is to be scaled up by what POOLS tells of all
+ * pages of pools that could have been chosen, and how far the groups differ tells the error. */
 
 enum tm_snapshot_identity {
     TM_IDENTITY_NONE =
         0, /* the pool was taken before sites were recorded, or while they were not */
     TM_IDENTITY_PASSED = 1, /* it could have been chosen, and was not */
-    TM_IDENTITY_CHOSEN = 2, /* the site of every block in it is recorded */
+    TM_IDENTITY_CHOSEN =
+        2, /* the site of every block that reaches into page chosen_page of it is recorded */
 };
 
 enum tm_snapshot_sites { TM_SITES_OFF = 0, TM_SITES_SAMPLE = 1, TM_SITES_ALL = 2 };
@@ -205,7 +207,7 @@ struct tm_snapshot_recording {
     uint32_t sites; /* enum tm_snapshot_sites: in force when the snapshot was taken */
     uint32_t ever;  /* bit 1: samples were taken, bit 2: everything was recorded, at some time */
     uint64_t rate_bytes;      /* mean bytes between samples */
-    uint32_t identity_one_in; /* see above; 1 with sites=all, 0: no pool is chosen */
+    uint32_t identity_one_in; /* see above; 1 with sites=all, 0: no page is chosen */
     uint32_t identity_groups; /* see above; 1 with sites=all */
     uint64_t since_ns;        /* when recording began, on the clock of the timeline */
     uint64_t until_ns;        /* when it was stopped; 0: it goes on */
@@ -259,9 +261,9 @@ struct tm_snapshot_site {
     uint32_t size_samples[TM_SIZE_STEPS]; /* recorded allocations by requested size */
 };
 
-/* What the survivors of a site hold, in pools of a size class whose every block is identified: of
- * each resident page with live and free bytes, each live block that reaches into it is charged the
- * same part of the free bytes; remainders go to the first ones, so that the sum is exact. */
+/* What the survivors of a site hold, in pools of a size class: of each resident, chosen page with
+ * live and free bytes, each live block that reaches into it is charged the same part of the free
+ * bytes; remainders go to the first ones, so that the sum is exact. */
 struct tm_snapshot_held {
     uint32_t site;        /* its number; TM_SITE_UNKNOWN */
     uint16_t size_class;  /* index in CLASSES */

@@ -5,6 +5,7 @@
 
 #include "allocator/lock.h"
 #include "profiler/format/snapshot.h"
+#include "profiler/record/mask.h"
 #include "profiler/record/stack.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/unwind.h"
@@ -29,8 +30,22 @@ static _Atomic uint32_t count = 1;
 struct tm_frames_counts tm_frames_counts;
 
 /* For who adds, and for the unwinder. A leaf: under it nothing allocates nor waits for another
- * lock. */
+ * lock. All signals are blocked while it is held: a handler that forks, or leaves by siglongjmp,
+ * never does so with it. */
 static struct tm_lock lock;
+
+static struct tm_mask lock_up(void)
+{
+    struct tm_mask mask = tm_mask_all();
+    tm_lock(&lock);
+    return mask;
+}
+
+static void unlock(struct tm_mask mask)
+{
+    tm_unlock(&lock);
+    tm_mask_restore(mask);
+}
 
 bool tm_frames_start(void)
 {
@@ -158,9 +173,9 @@ static uint32_t add(uint64_t ip, uint32_t below, uint32_t parent, unsigned flags
 
 uint32_t tm_frames_root(uint64_t thread)
 {
-    tm_lock(&lock);
+    struct tm_mask mask = lock_up();
     uint32_t number = add(thread, 0, 0, TM_FRAME_THREAD, TM_FRAMES_MAX);
-    tm_unlock(&lock);
+    unlock(mask);
     return number;
 }
 
@@ -168,10 +183,10 @@ uint32_t tm_frames_root(uint64_t thread)
 static uint32_t add_shortened(const struct tm_caller *caller, uint32_t root)
 {
     atomic_fetch_add_explicit(&tm_frames_counts.shortened, 1, memory_order_relaxed);
-    tm_lock(&lock);
+    struct tm_mask mask = lock_up();
     uint32_t outside = add(0, 0, root, TM_FRAME_TRUNCATED, TM_FRAMES_MAX);
     uint32_t number = outside == 0 ? 0 : add(caller->ip, 0, outside, 0, TM_FRAMES_MAX);
-    tm_unlock(&lock);
+    unlock(mask);
     return number;
 }
 
@@ -242,14 +257,14 @@ static void prove(const struct tm_stack *stack, uint32_t number, uint32_t root)
 static uint32_t take_slow(const struct tm_caller *caller, const struct tm_stack *stack,
                           uint32_t root)
 {
-    tm_lock(&lock);
+    struct tm_mask mask = lock_up();
     tm_stack_open(stack);
     uint32_t number = find(caller->ip, below_end(caller->sp, stack), stack, root, TM_FRAMES_DEPTH);
     if (number == 0)
         number = add_stack(caller, stack, root);
     if (number != 0 && !stack->own)
         prove(stack, number, root);
-    tm_unlock(&lock);
+    unlock(mask);
     return number;
 }
 

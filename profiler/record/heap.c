@@ -49,6 +49,7 @@ static void take_pool(const struct tm_census_pool *pool, void *context)
         .heap = pool->heap,
         .first_page = TM_NO_PAGES,
         .identity = (uint16_t)pool->identity,
+        .chosen_page = (uint16_t)pool->chosen_page,
     };
     if (pool->live > 0 && pool->live < pool->capacity && pool->pages <= TM_CENSUS_POOL_PAGES) {
         record.first_page = (uint32_t)(pages.used / sizeof(struct tm_snapshot_page));

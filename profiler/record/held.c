@@ -169,6 +169,9 @@ void tm_held_pool(const struct tm_census_pool *pool, uint16_t resident)
     bool charged = complete || chosen;
     if (pool->cells == NULL && !charged)
         return;
+    uint16_t charged_pages = complete  ? UINT16_MAX
+                             : charged ? (uint16_t)(1u << pool->chosen_page)
+                                       : 0;
     for (unsigned page = 0; page < PAGES; page++)
         pages[page].count = 0;
     for (uint32_t i = 0; i < pool->capacity; i++) {
@@ -179,11 +182,11 @@ void tm_held_pool(const struct tm_census_pool *pool, uint16_t resident)
                             : __atomic_load_n((const uint64_t *)&pool->cells[i], __ATOMIC_RELAXED);
         if ((cell & TM_CELL_COUNTED) != 0)
             tm_site_sums_block(cell, size);
-        for (uint32_t page = i * size / PAGE; charged && page <= ((i + 1) * size - 1) / PAGE;
-             page++)
-            enter_page(page, site_of_block(cell, chosen));
+        for (uint32_t page = i * size / PAGE; page <= ((i + 1) * size - 1) / PAGE; page++)
+            if ((charged_pages >> page & 1) != 0)
+                enter_page(page, site_of_block(cell, chosen));
     }
-    for (unsigned page = 0; charged && page < pool->pages; page++)
+    for (unsigned page = 0; page < pool->pages; page++)
         if (pages[page].count != 0 && (resident >> page & 1) != 0)
             close_page(pool, page, group_of(pool));
 }

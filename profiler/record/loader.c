@@ -14,7 +14,7 @@ enum { NOT_WANTED = 0, READY = 1, UNDER_WAY = 2 }; /* of tidemark_status.unwinde
 
 static bool wanted;  /* atomic: somebody is to start the thread */
 static bool running; /* atomic: it is at work */
-static bool forking; /* atomic: a thread forks; it is not to be started */
+static int forking;  /* atomic: threads that fork; it is not to be started */
 
 static void publish(int result)
 {
@@ -64,16 +64,20 @@ static int start_thread(void)
 void tm_loader_look(void)
 {
     if (!__atomic_load_n(&wanted, __ATOMIC_RELAXED) ||
-        __atomic_load_n(&forking, __ATOMIC_ACQUIRE) ||
         !__atomic_exchange_n(&wanted, false, __ATOMIC_ACQ_REL))
         return;
+    /* One of the two sees the other: this thread, or one that forks. */
+    __atomic_store_n(&running, true, __ATOMIC_SEQ_CST);
     int saved = errno;
-    __atomic_store_n(&running, true, __ATOMIC_RELEASE);
-    int error = start_thread();
-    if (error != 0) {
+    int error = 0;
+    if (__atomic_load_n(&forking, __ATOMIC_SEQ_CST) != 0)
+        __atomic_store_n(&wanted, true, __ATOMIC_RELEASE);
+    else
+        error = start_thread();
+    if (error != 0)
         publish(-error);
+    if (error != 0 || __atomic_load_n(&wanted, __ATOMIC_RELAXED))
         __atomic_store_n(&running, false, __ATOMIC_RELEASE);
-    }
     errno = saved;
 }
 
@@ -83,19 +87,19 @@ void tm_loader_look(void)
 void tm_loader_fork_prepare(void)
 {
     enum { POLLS = 500 };
-    __atomic_store_n(&forking, true, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
     for (int polls = 0; polls < POLLS && __atomic_load_n(&running, __ATOMIC_SEQ_CST); polls++)
         tm_sys_sleep_ns(1000 * 1000);
 }
 
 void tm_loader_fork_parent(void)
 {
-    __atomic_store_n(&forking, false, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&forking, 1, __ATOMIC_RELEASE);
 }
 
 void tm_loader_fork_child(void)
 {
-    __atomic_store_n(&forking, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
     /* The thread that was at it is not there. */
     if (__atomic_exchange_n(&running, false, __ATOMIC_RELAXED))
         __atomic_store_n(&wanted, true, __ATOMIC_RELAXED);

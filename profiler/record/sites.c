@@ -1,7 +1,7 @@
 /* sites.c: see sites.h. What the allocator tells comes in here: a block was allocated, a block is
  * freed. Both run on the program's threads, outside the allocator's locks and slow paths, and
- * inside a signal handler if the program calls malloc in one: then a thread may come here while it
- * is here, and is sent away.
+ * inside a signal handler if the program calls malloc in one, which may have interrupted them on
+ * the same thread.
  */
 #include "profiler/record/sites.h"
 
@@ -11,6 +11,7 @@
 #include "profiler/record/cells.h"
 #include "profiler/record/frames.h"
 #include "profiler/record/loader.h"
+#include "profiler/record/mask.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/timeline.h"
 #include "profiler/record/unwind.h"
@@ -25,9 +26,8 @@ static_assert((int)TM_SITES_ALL == (int)TM_SAMPLE_ALL, "modes are the same");
 static_assert(TM_SITES_MAX <= 1 << TM_CELL_SITE_BITS, "a cell names any site");
 
 enum {
-    OTHERS = 1, /* number of the site for what no other has room for */
-    CHOSEN_ONE_IN =
-        64, /* of so many pools one has every block's site known while samples are taken */
+    OTHERS = 1,         /* number of the site for what no other has room for */
+    CHOSEN_ONE_IN = 16, /* of so many pools one has a page of which every block's site is known */
     GROUPS = 16,
 };
 
@@ -48,7 +48,6 @@ static struct {
 } settings;
 static uint32_t mode, ever;         /* enum tm_snapshot_sites; as tm_snapshot_recording.ever */
 static uint64_t since_ns, until_ns; /* as in tm_snapshot_recording */
-static uint64_t missed;
 
 /* Live bytes of all sites, and their height. A height is one turn; a new one counts when it is
  * 1/1024 above, so that the turns are few. */
@@ -60,8 +59,7 @@ static struct {
 
 /* Of the calling thread. */
 static _Thread_local struct {
-    bool inside;    /* it is in the recorder: what it allocates there is not recorded */
-    bool loading;   /* it loads the unwinder */
+    bool loading;   /* it loads the unwinder: what is allocated for that is not recorded */
     uint32_t root;  /* its frame, where sites are kept apart by thread; 0: not made yet */
     int64_t untold; /* bytes by which it changed the live ones of all sites since it told */
     const void
@@ -107,6 +105,7 @@ static uint32_t root_of_thread(void)
 static uint32_t new_site(uint32_t frame)
 {
     struct tm_frame *place = &tm_frames()[frame];
+    struct tm_mask mask = tm_mask_all(); /* as in frames.c */
     tm_lock(&lock);
     uint32_t number = atomic_load_explicit(&place->site, memory_order_relaxed);
     if (number == 0 && site_count < TM_SITES_MAX) {
@@ -116,6 +115,7 @@ static uint32_t new_site(uint32_t frame)
         atomic_store_explicit(&place->site, number, memory_order_release);
     }
     tm_unlock(&lock);
+    tm_mask_restore(mask);
     return number != 0 ? number : OTHERS;
 }
 
@@ -230,12 +230,8 @@ static void count_allocation(struct tm_site *site, size_t requested, size_t usab
 static uint64_t record(const void *block, size_t requested, size_t usable, unsigned why,
                        const struct tm_caller *caller)
 {
-    if (me.inside) {
-        add(&missed, !me.loading);
+    if (me.loading)
         return 0;
-    }
-    me.inside = true;
-    atomic_signal_fence(memory_order_seq_cst);
     if (!tm_unwind_ready())
         tm_loader_look();
     uint32_t number = site_of(caller, why == TM_WHY_IDENTITY);
@@ -249,8 +245,6 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
         cell = tm_cell_pack(TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0), number, now, requested,
                             usable);
     }
-    atomic_signal_fence(memory_order_seq_cst);
-    me.inside = false;
     return cell;
 }
 
@@ -332,9 +326,9 @@ void tm_sites_main(void)
 {
     if (mode == TM_SITES_OFF)
         return;
-    me.inside = me.loading = true;
+    me.loading = true;
     tm_loader_load();
-    me.inside = me.loading = false;
+    me.loading = false;
 }
 
 void tm_sites_fork_prepare(void)
@@ -389,7 +383,7 @@ void tm_sites_describe(struct tm_snapshot_recording *out)
     out->until_ns = until_ns;
     out->peak_bytes = all.peak_bytes;
     out->peak_ns = all.peak_ns;
-    out->missed = missed;
+    out->missed = atomic_load(&tm_sample_missed);
     out->truncated = atomic_load(&tm_frames_counts.truncated);
     out->shortened = atomic_load(&tm_frames_counts.shortened);
     out->frame_count = tm_frames_count();

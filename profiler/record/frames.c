@@ -240,7 +240,9 @@ static uint32_t add_stack(const struct tm_caller *caller, const struct tm_stack 
     return number;
 }
 
-/* Tells if the frames prove that the stack is the thread's own. */
+/* Tells if the frames prove that the stack is the thread's own: none of them was interrupted by a
+ * signal, which may have put its handler elsewhere, none is larger than what may lie between two
+ * stacks, and they lead to what is known to be its own, or to its end. */
 static void prove(const struct tm_stack *stack, uint32_t number, uint32_t root)
 {
     uintptr_t sp = stack->sp;
@@ -249,6 +251,8 @@ static void prove(const struct tm_stack *stack, uint32_t number, uint32_t root)
         if (frame->flags != 0 || sp_of(frame, stack) - sp >= TM_FRAME_LARGEST)
             return;
         sp = sp_of(frame, stack);
+        if (tm_stack_of(sp).own)
+            break;
     }
     tm_stack_proven(stack, sp);
 }

@@ -85,7 +85,7 @@ bool tm_stack_read(const struct tm_stack *stack, uintptr_t address, uintptr_t *w
 
 void tm_stack_proven(const struct tm_stack *stack, uintptr_t outermost)
 {
-    if (!stack->own && me.kind == FURTHER && outermost <= me.end &&
-        outermost >= me.end - NEAR_DESCRIPTOR && stack->sp < me.low)
+    if (me.kind == FURTHER && stack->sp < me.low && outermost <= me.end &&
+        (outermost >= me.low || outermost >= me.end - NEAR_DESCRIPTOR))
         me.low = stack->sp;
 }

@@ -44,7 +44,7 @@ void tm_stack_open(const struct tm_stack *stack);
 bool tm_stack_read(const struct tm_stack *stack, uintptr_t address, uintptr_t *word);
 
 /* A chain of frames, none of which a signal interrupted and each less than TM_FRAME_LARGEST above
- * the one before, leads from stack->sp to `outermost`. */
+ * the one before, leads from stack->sp to `outermost`, on the thread's own stack or at its end. */
 enum { TM_FRAME_LARGEST = 64 * 1024 };
 void tm_stack_proven(const struct tm_stack *stack, uintptr_t outermost);
 

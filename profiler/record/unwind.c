@@ -2,13 +2,11 @@
 #include "profiler/record/unwind.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 #include <errno.h>
 #include <libunwind-x86_64.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 /* What of libunwind is used, under the names of its library for a process that is not the caller's.
  */
@@ -88,31 +86,15 @@ struct table_head {
 };
 enum { DATA_RELATIVE_4 = 0x3b, PC_RELATIVE_4 = 0x1b, UNSIGNED_4 = 0x03 };
 
-/* Program headers of the module; their addresses count from its link map's. NULL: it has none to be
- * seen. */
-static const ElfW(Phdr) * headers_of(const struct dl_find_object *object, size_t *count)
-{
-    const struct link_map *module = object->dlfo_link_map;
-    if (module->l_prev == NULL && module->l_name[0] == '\0') { /* the program */
-        *count = getauxval(AT_PHNUM);
-        return (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    }
-    const ElfW(Ehdr) *file = object->dlfo_map_start;
-    *count = file->e_phnum;
-    if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0)
-        return NULL;
-    return (const ElfW(Phdr) *)(const void *)((const char *)file + file->e_phoff);
-}
-
 /* Sets what may be read of the module: the segment that its table of unwind entries lies in. (What
  * is between its segments may not be.) The entries themselves lie beside the table with every
  * linker. */
 static bool find_segment(const struct dl_find_object *object)
 {
-    size_t count;
-    const ElfW(Phdr) *header = headers_of(object, &count);
+    const ElfW(Phdr) *header = NULL;
     uintptr_t table = (uintptr_t)object->dlfo_eh_frame;
-    for (size_t i = 0; header != NULL && i < count; i++) {
+    int count = dlinfo(object->dlfo_link_map, RTLD_DI_PHDR, &header); /* without a lock */
+    for (int i = 0; i < count; i++) {
         uintptr_t low = object->dlfo_link_map->l_addr + header[i].p_vaddr;
         if (header[i].p_type == PT_LOAD && (header[i].p_flags & PF_R) != 0 && table >= low &&
             table - low < header[i].p_filesz) {

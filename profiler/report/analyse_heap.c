@@ -163,20 +163,17 @@ static struct tm_snapshot_page page_use(const struct tm_snapshot_file *snapshot,
     return page;
 }
 
-static void take_identity(struct tm_heap *heap, struct tm_class_use *use,
-                          const struct tm_snapshot_pool *pool, uint64_t pinned, uint64_t floor)
+/* Counts a resident page with a live block by what is known of it. */
+static void take_identity(struct tm_class_use *use, const struct tm_snapshot_pool *pool,
+                          unsigned index, uint64_t pinned)
 {
-    uint32_t known = pool->identity;
-    if (known >= TM_IDENTITIES) {
-        heap->contradictions++;
-        known = TM_IDENTITY_NONE;
-    }
+    uint32_t known = pool->identity < TM_IDENTITIES ? pool->identity : TM_IDENTITY_NONE;
+    if (known == TM_IDENTITY_CHOSEN && pool->chosen_page != index)
+        known = TM_IDENTITY_PASSED;
     struct tm_identity_use *identity = &use->identity[known];
-    identity->pools++;
-    identity->pinned_pools += pinned > 0;
+    identity->pages++;
+    identity->pinned_pages += pinned > 0;
     identity->pinned_bytes += pinned;
-    identity->floor_pools += floor > 0;
-    identity->floor_bytes += floor;
 }
 
 static void take_pool(const struct tm_snapshot_file *snapshot, struct tm_heap *heap,
@@ -206,8 +203,7 @@ static void take_pool(const struct tm_snapshot_file *snapshot, struct tm_heap *h
     uint64_t blocks = (uint64_t) class->capacity * class->block_bytes;
     uint64_t space = (uint64_t)pool->pages * PAGE;
     use->tail_bytes += blocks < space ? space - blocks : 0;
-    uint64_t pinned = use->pinned_bytes;
-    uint64_t floor = 0;
+    heap->contradictions += pool->identity >= TM_IDENTITIES;
     for (unsigned i = 0; i < pool->pages; i++) {
         struct tm_snapshot_page page = page_use(snapshot, heap, pool, i);
         uint64_t bit = UINT64_C(1) << (first + i);
@@ -220,12 +216,11 @@ static void take_pool(const struct tm_snapshot_file *snapshot, struct tm_heap *h
             use->live_bytes += page.live_bytes;
             use->pinned_bytes += PAGE - page.live_bytes;
             pages->live_bytes += page.live_bytes;
-            floor += PAGE;
+            take_identity(use, pool, i, PAGE - page.live_bytes);
         } else if (resident) {
             use->cached_bytes += PAGE;
         }
     }
-    take_identity(heap, use, pool, use->pinned_bytes - pinned, floor);
 }
 
 static void take_fullness(struct tm_heap *heap, const struct arena_pages *pages)

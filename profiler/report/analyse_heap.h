@@ -16,14 +16,13 @@ enum {
     TM_IDENTITIES = 3,      /* as enum tm_snapshot_identity */
 };
 
-/* Pools of one size class and one enum tm_snapshot_identity: what estimates from the chosen pools
- * are scaled by. */
+/* Resident pages with a live block, in pools of one size class, by enum tm_snapshot_identity: what
+ * estimates from the chosen pages are scaled by. The other pages of a pool with a chosen one count
+ * as passed. */
 struct tm_identity_use {
-    uint64_t pools;        /* how many */
-    uint64_t pinned_pools; /* of them with pinned bytes */
+    uint64_t pages;
+    uint64_t pinned_pages; /* of them with pinned bytes */
     uint64_t pinned_bytes;
-    uint64_t floor_pools; /* with a resident page that has a live block */
-    uint64_t floor_bytes; /* of such pages */
 };
 
 /* Pools of one size class. */

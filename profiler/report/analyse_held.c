@@ -5,21 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PAGE = 4096 };
 enum { PINNED, RESIDENT };
 
 static struct tm_identity_use sum_of(const struct tm_identity_use *a,
                                      const struct tm_identity_use *b)
 {
-    return (struct tm_identity_use){
-        .pools = a->pools + b->pools,
-        .pinned_pools = a->pinned_pools + b->pinned_pools,
-        .pinned_bytes = a->pinned_bytes + b->pinned_bytes,
-        .floor_pools = a->floor_pools + b->floor_pools,
-        .floor_bytes = a->floor_bytes + b->floor_bytes,
-    };
+    return (struct tm_identity_use){a->pages + b->pages, a->pinned_pages + b->pinned_pages,
+                                    a->pinned_bytes + b->pinned_bytes};
 }
 
-/* The figures of all pools that could have been chosen and of the chosen ones, by size class. Where
+/* The figures of all pages that could have been chosen and of the chosen ones, by size class. Where
  * one in one is, all are, whatever the pools themselves say. */
 static bool make_strata(const struct tm_snapshot_file *snapshot, const struct tm_heap *heap,
                         struct tm_held *held)
@@ -37,25 +33,18 @@ static bool make_strata(const struct tm_snapshot_file *snapshot, const struct tm
         struct tm_identity_use older = use[TM_IDENTITY_NONE];
         if (every) {
             could = chosen = sum_of(&could, &older);
-            older = (struct tm_identity_use){.pools = 0};
+            older = (struct tm_identity_use){.pages = 0};
         }
-        held->strata[PINNED][i] = (struct tm_stratum){
-            .all = (double)could.pinned_bytes,
-            .chosen = (double)chosen.pinned_bytes,
-            .pools_all = could.pinned_pools,
-            .pools_chosen = chosen.pinned_pools,
-        };
+        held->strata[PINNED][i] =
+            (struct tm_stratum){(double)could.pinned_bytes, (double)chosen.pinned_bytes,
+                                could.pinned_pages, chosen.pinned_pages};
         held->strata[RESIDENT][i] = (struct tm_stratum){
-            .all = (double)could.floor_bytes,
-            .chosen = (double)chosen.floor_bytes,
-            .pools_all = could.floor_pools,
-            .pools_chosen = chosen.floor_pools,
-        };
+            (double)could.pages * PAGE, (double)chosen.pages * PAGE, could.pages, chosen.pages};
         held->older_bytes += older.pinned_bytes;
         if (chosen.pinned_bytes == 0)
             held->unchosen_bytes += could.pinned_bytes;
-        held->all_pools += held->strata[PINNED][i].pools_all;
-        held->chosen_pools += held->strata[PINNED][i].pools_chosen;
+        held->all_pages += could.pinned_pages;
+        held->chosen_pages += chosen.pinned_pages;
     }
     return true;
 }

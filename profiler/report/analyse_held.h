@@ -3,8 +3,8 @@
  *     block (the Shapley value of "a page goes back when all its blocks are gone"); shares and the
  *     rows of what cannot be charged sum to the ledger's pinned bytes exactly;
  *   sole: what is on pages whose every survivor is its own, and so would go back with it alone.
- * With every pool identified this is counted; else it is an estimate from the chosen pools
- * (estimate.h): what is true of them, size class by size class, is scaled up to all pools that
+ * With every page's sites known this is counted; else it is an estimate from the chosen pages
+ * (estimate.h): what is true of them, size class by size class, is scaled up to all pages that
  * could have been chosen.
  */
 #ifndef TIDEMARK_REPORT_ANALYSE_HELD_H
@@ -33,8 +33,8 @@ struct tm_held {
     uint64_t older_bytes;       /* in pools that were taken while nothing was recorded */
     uint64_t unchosen_bytes;    /* in pools of size classes none of which was chosen */
     int64_t inconsistent_bytes; /* what POOLS and HELD differ by; not 0 only if they contradict */
-    uint64_t all_pools, chosen_pools; /* with pinned bytes: that could be chosen, and were */
-    struct tm_ratio pinned, resident; /* how figures of chosen pools are scaled */
+    uint64_t all_pages, chosen_pages; /* with pinned bytes: that could be chosen, and were */
+    struct tm_ratio pinned, resident; /* how figures of chosen pages are scaled */
     struct tm_stratum *strata[2];     /* theirs */
     /* SETS by groups, those that list no members left out as sets of nobody. */
     struct tm_group_set *sets;

@@ -110,7 +110,7 @@ static void say_who(struct tm_report *report)
     const struct tm_estimate *share = &held->groups[most].share;
     if (share->few) {
         SAY(who,
-            "%s seems to pin the most (about %s), but too few of the chosen pools hold its blocks "
+            "%s seems to pin the most (about %s), but too few of the chosen pages hold its blocks "
             "to tell; `tidemark start --all %d` counts instead.",
             label.text, tm_words_bytes(held->groups[most].share_bytes).text,
             report->snapshot->process.pid);
@@ -154,7 +154,7 @@ static void say_sites(struct tm_report *report)
             "(`tidemark run` has it on), for what is allocated from then on.",
             report->snapshot->process.pid);
     else if (report->snapshot->held_count == 0)
-        SAY(sites, "No pool whose blocks are known by site holds free memory so far.");
+        SAY(sites, "No page whose blocks are known by site holds free memory so far.");
     else if (report->python != TM_PYTHON_NONE && !tm_report_has_python_frames(report))
         SAY(sites, "The stacks show CPython's own functions. For Python's, start the program with "
                    "PYTHONPERFSUPPORT=1 (or python3 -X perf); Python 3.12 or later has it.");

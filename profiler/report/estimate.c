@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fewer pools, or recorded blocks, than this tell hardly more than that there is something. */
+/* Fewer pages, or recorded blocks, than this tell hardly more than that there is something. */
 static const double too_few = 6;
-/* Of fewer pools a class, or all small classes together, tell no variance. */
-static const uint64_t few_pools = 4;
+/* Of fewer pages a class, or all small classes together, tell no variance. */
+static const uint64_t few_pages = 4;
 
 struct tm_estimate tm_estimate_exact(double value)
 {
@@ -71,7 +71,7 @@ size_t tm_cells_merge(struct tm_cell *cells, size_t count)
 
 static bool is_small(const struct tm_stratum *stratum)
 {
-    return stratum->chosen > 0 && stratum->pools_chosen < few_pools;
+    return stratum->chosen > 0 && stratum->pages_chosen < few_pages;
 }
 
 bool tm_ratio_make(struct tm_ratio *ratio, const struct tm_stratum *strata, size_t count,
@@ -98,10 +98,10 @@ bool tm_ratio_make(struct tm_ratio *ratio, const struct tm_stratum *strata, size
         ratio->exact = ratio->exact && strata[i].all == strata[i].chosen;
         if (strata[i].chosen > 0)
             ratio->total += strata[i].all;
-        ratio->pools += strata[i].pools_chosen;
+        ratio->pages += strata[i].pages_chosen;
         if (is_small(&strata[i])) {
             ratio->small_total += strata[i].all;
-            ratio->small_pools += strata[i].pools_chosen;
+            ratio->small_pages += strata[i].pages_chosen;
         }
     }
     ratio->first[count] = cell_count;
@@ -122,7 +122,7 @@ double tm_ratio_factor(const struct tm_ratio *ratio, size_t size_class)
     return stratum->chosen > 0 ? stratum->all / stratum->chosen : 0;
 }
 
-/* What one size class adds to an estimate: value, the square sums that tell how many pools carry
+/* What one size class adds to an estimate: value, the square sums that tell how many pages carry
  * it, and the variance of what the jackknife cannot see. */
 struct sums {
     double value;
@@ -132,29 +132,29 @@ struct sums {
     double small; /* value in small classes */
 };
 
-/* The share of the variance that is left because the pools not chosen are not endless. */
+/* The share of the variance that is left because the pages not chosen are not endless. */
 static double unchosen_share(const struct tm_stratum *stratum)
 {
-    if (stratum->pools_all <= stratum->pools_chosen)
+    if (stratum->pages_all <= stratum->pages_chosen)
         return 0;
-    return 1 - (double)stratum->pools_chosen / (double)stratum->pools_all;
+    return 1 - (double)stratum->pages_chosen / (double)stratum->pages_all;
 }
 
-/* The variance of a figure that all chosen pools agree to be the target's alone: that of a share of
- * which one more pool would have shown half. */
-static double of_unseen(double figure, uint64_t pools)
+/* The variance of a figure that all chosen pages agree to be the target's alone: that of a share of
+ * which one more page would have shown half. */
+static double of_unseen(double figure, uint64_t pages)
 {
-    double count = (double)pools;
+    double count = (double)pages;
     return figure * figure * 0.5 / (count * (count + 1));
 }
 
-/* The variance in small classes, from the target's cells in all classes. What each pool adds is
+/* The variance in small classes, from the target's cells in all classes. What each page adds is
  * compared with the share that the target has in all of them; with too few for that, with 0. */
 static double small_variance(const struct tm_ratio *ratio, const struct tm_cell *cells,
                              size_t count, double value)
 {
-    double pools = (double)ratio->small_pools;
-    bool apart = ratio->small_pools < few_pools;
+    double pages = (double)ratio->small_pages;
+    bool apart = ratio->small_pages < few_pages;
     double share = apart ? 0 : value / ratio->small_total;
     double variance = 0;
     size_t at = 0;
@@ -176,8 +176,8 @@ static double small_variance(const struct tm_ratio *ratio, const struct tm_cell 
     if (apart)
         return variance;
     if (share >= 1 - 1e-9)
-        return of_unseen(ratio->small_total, ratio->small_pools);
-    return variance * pools / (pools - 1);
+        return of_unseen(ratio->small_total, ratio->small_pages);
+    return variance * pages / (pages - 1);
 }
 
 /* One class's cells. deleted: by group, what leaving the group out adds to the estimate. */
@@ -190,7 +190,7 @@ static void take_class(const struct tm_ratio *ratio, const struct tm_cell *cells
     size_t all_count = ratio->first[size_class + 1] - ratio->first[size_class];
     double factor = tm_ratio_factor(ratio, size_class);
     if (!(stratum->chosen > 0))
-        return; /* the file contradicts itself: nobody can be charged in no pool */
+        return; /* the file contradicts itself: nobody can be charged in no page */
     double left = unchosen_share(stratum);
     double mine = 0;
     double whole = 0;
@@ -208,7 +208,7 @@ static void take_class(const struct tm_ratio *ratio, const struct tm_cell *cells
         return;
     }
     if (mine >= whole * (1 - 1e-9))
-        sums->variance += left * of_unseen(stratum->all, stratum->pools_chosen);
+        sums->variance += left * of_unseen(stratum->all, stratum->pages_chosen);
     size_t at = 0;
     for (size_t i = 0; i < all_count; i++) {
         while (at < count && cells[at].group < all[i].group)
@@ -223,16 +223,16 @@ static void take_class(const struct tm_ratio *ratio, const struct tm_cell *cells
     }
 }
 
-/* The 95 % interval from value, variance and the pools that carry it. */
-static void set_interval(const struct tm_ratio *ratio, struct tm_estimate *estimate, double pools)
+/* The 95 % interval from value, variance and the pages that carry it. */
+static void set_interval(const struct tm_ratio *ratio, struct tm_estimate *estimate, double pages)
 {
     double total = ratio->total;
-    double freedom = pools - 1 < ratio->groups - 1 ? pools - 1 : ratio->groups - 1;
+    double freedom = pages - 1 < ratio->groups - 1 ? pages - 1 : ratio->groups - 1;
     double share = total > 0 ? estimate->value / total : 0;
     if (share >= 1 - 1e-12) {
-        /* Every chosen pool is wholly the target's. The share of the others stays below what would
+        /* Every chosen page is wholly the target's. The share of the others stays below what would
          * be met with 95 %, had it been there. */
-        estimate->low = total * pow(0.05, 1 / (pools > 1 ? pools : 1));
+        estimate->low = total * pow(0.05, 1 / (pages > 1 ? pages : 1));
         estimate->high = estimate->value > total ? estimate->value : total;
         return;
     }
@@ -271,8 +271,8 @@ struct tm_estimate tm_ratio_estimate(const struct tm_ratio *ratio, const struct 
     estimate.error = sqrt(sums.variance + spread * (groups - 1) / groups);
     /* Kish's effective number, with what falls into the same group by chance taken out. */
     double uneven = (sums.squares - sums.evenness) / (sums.value * sums.value);
-    double pools = uneven > 1 / (double)(ratio->pools + 1) ? 1 / uneven : (double)ratio->pools;
-    estimate.few = pools < too_few || ratio->groups < 2;
-    set_interval(ratio, &estimate, pools);
+    double pages = uneven > 1 / (double)(ratio->pages + 1) ? 1 / uneven : (double)ratio->pages;
+    estimate.few = pages < too_few || ratio->groups < 2;
+    set_interval(ratio, &estimate, pages);
     return estimate;
 }

@@ -5,13 +5,13 @@
  * unbiased and brings its variance along. Pools are chosen at random, and what is true of the
  * chosen ones of a size class is scaled up to all of them by what is known of all (a ratio
  * estimate): pinned bytes for what is held, resident bytes of pages with a live block for what
- * comes back. The chosen pools were split into groups at random; the delete-a-group jackknife
+ * comes back. The chosen pages were split into groups at random; the delete-a-group jackknife
  * (Wolter, Introduction to Variance Estimation, chapters 2 and 4) tells the variance from how the
- * estimate changes when a group is left out. Classes of which hardly a pool was chosen have no
- * variance of their own: they are taken together, and each pool's distance from what all of them
+ * estimate changes when a group is left out. Classes of which hardly a page was chosen have no
+ * variance of their own: they are taken together, and each page's distance from what all of them
  * show counts (collapsed strata, chapter 2 of the same). Intervals are of 95 %. They are made on
  * the scale of the log odds of the share, where the estimate's distribution is less skewed than on
- * its own, and with as many degrees of freedom as there are pools that carry the estimate: the
+ * its own, and with as many degrees of freedom as there are pages that carry the estimate: the
  * jackknife knows a variance only as well as that. tests/report/test_coverage.c shows how often
  * they hold.
  */
@@ -39,7 +39,7 @@ struct tm_estimate tm_estimate_sum(double value, double variance, double rate);
 /* The same two figures as whole bytes, never negative. */
 uint64_t tm_whole(double value);
 
-/* Part of a figure: what is known of one target (whatever the caller counts) in the chosen pools of
+/* Part of a figure: what is known of one target (whatever the caller counts) in the chosen pages of
  * a size class and random group. */
 struct tm_cell {
     uint32_t target;
@@ -52,11 +52,11 @@ struct tm_cell {
  * there are then. */
 size_t tm_cells_merge(struct tm_cell *cells, size_t count);
 
-/* A size class: the figure that is known of all pools that could have been chosen, the same of the
- * chosen ones, and how many pools have a part in it. */
+/* A size class: the figure that is known of all pages that could have been chosen, the same of the
+ * chosen ones, and how many pages have a part in it. */
 struct tm_stratum {
     double all, chosen;
-    uint64_t pools_all, pools_chosen;
+    uint64_t pages_all, pages_chosen;
 };
 
 struct tm_ratio {
@@ -65,12 +65,12 @@ struct tm_ratio {
     uint32_t groups;
     struct tm_cell *sums; /* of all targets, by size class and group */
     size_t *first;        /* of each size class in sums; one more for the end */
-    double total;         /* of `all` where there is a chosen pool */
-    uint64_t pools;       /* chosen */
-    double small_total;   /* of `all` in classes with a few chosen pools only */
-    uint64_t small_pools; /* chosen ones of these */
+    double total;         /* of `all` where there is a chosen page */
+    uint64_t pages;       /* chosen */
+    double small_total;   /* of `all` in classes with a few chosen pages only */
+    uint64_t small_pages; /* chosen ones of these */
     double *scratch;      /* for one estimate after the other: of each group */
-    bool exact;           /* every pool was chosen */
+    bool exact;           /* every page was chosen */
 };
 
 /* cells: of all targets together, in any order. False when memory runs out; then nothing is left to
@@ -79,7 +79,7 @@ bool tm_ratio_make(struct tm_ratio *ratio, const struct tm_stratum *strata, size
                    uint32_t groups, const struct tm_cell *cells, size_t cell_count);
 void tm_ratio_free(struct tm_ratio *ratio);
 
-/* What one byte in a chosen pool of the class stands for; 0: no pool was chosen. */
+/* What one byte in a chosen page of the class stands for; 0: no page was chosen. */
 double tm_ratio_factor(const struct tm_ratio *ratio, size_t size_class);
 
 /* The estimate for one target from its merged cells. */

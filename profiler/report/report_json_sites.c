@@ -34,8 +34,8 @@ static void write_recording(struct tm_json *json, const struct tm_report *report
         tm_json_number(json, "rate_bytes", recording->rate_bytes);
         tm_json_number(json, "identity_one_in", recording->identity_one_in);
         tm_json_number(json, "identity_groups", recording->identity_groups);
-        tm_json_number(json, "pinned_pools", report->held.all_pools);
-        tm_json_number(json, "chosen_pinned_pools", report->held.chosen_pools);
+        tm_json_number(json, "pinned_pages", report->held.all_pages);
+        tm_json_number(json, "chosen_pinned_pages", report->held.chosen_pages);
         tm_json_number(json, "since_ns", recording->since_ns);
         tm_json_number(json, "until_ns", recording->until_ns);
         tm_json_number(json, "memory_bytes", recording->memory_bytes);

@@ -58,9 +58,10 @@ static void print_recording(FILE *out, const struct tm_report *report)
                 : "");
     if (recording->identity_one_in > 1)
         fprintf(out,
-                "  %-40s one pool in %u; of those with pinned bytes %" PRIu64 " of %" PRIu64 "\n",
-                "pools chosen to know every block's site", recording->identity_one_in,
-                report->held.chosen_pools, report->held.all_pools);
+                "  %-40s in one pool of %u; of those with pinned bytes %" PRIu64 " of %" PRIu64
+                "\n",
+                "pages chosen to know all their sites", recording->identity_one_in,
+                report->held.chosen_pages, report->held.all_pages);
     print_limits(out, recording);
 }
 

@@ -110,12 +110,12 @@ static void print_method(FILE *out, const struct tm_report *report, const uint32
     const struct tm_held *held = &report->held;
     char words[500];
     bool few = false;
-    if (held->chosen_pools == 0) {
-        fputs("  No pool whose blocks are known by site holds free memory.\n", out);
+    if (held->chosen_pages == 0) {
+        fputs("  No page whose blocks are known by site holds free memory.\n", out);
         return;
     }
     if (held->pinned.exact) {
-        fputs("  Exact: the site of every block in these pools is recorded.\n", out);
+        fputs("  Exact: the site of every block on these pages is looked at.\n", out);
         return;
     }
     for (size_t i = 0; i < shown && !few; i++)
@@ -123,11 +123,11 @@ static void print_method(FILE *out, const struct tm_report *report, const uint32
     for (size_t i = 0; i < report->plan.count && !few; i++)
         few = report->plan.steps[i].back.few;
     snprintf(words, sizeof words,
-             "Estimated from %" PRIu64 " pools chosen at random of %" PRIu64
+             "Estimated from %" PRIu64 " pages chosen at random of %" PRIu64
              " with pinned bytes; +- is one standard error.%s "
              "`sites=all` (`tidemark start --all PID`) counts instead.",
-             held->chosen_pools, held->all_pools,
-             few ? " (too few): too few of the chosen pools hold it to tell; the figure may be off "
+             held->chosen_pages, held->all_pages,
+             few ? " (too few): too few of the chosen pages hold it to tell; the figure may be off "
                    "by a multiple."
                  : "");
     fputs("  ", out);

@@ -359,6 +359,9 @@ static bool check_pool(struct reader *reader, size_t index)
         !is_range(pool->base, (uint64_t)pool->pages * file->process.mask_page_bytes))
         return refuse(reader, "is damaged: pool %zu is %u pages at 0x%llx", index, pool->pages,
                       (unsigned long long)pool->base);
+    if (pool->identity == TM_IDENTITY_CHOSEN && pool->chosen_page >= pool->pages)
+        return refuse(reader, "is damaged: page %u of pool %zu is chosen, which has %u",
+                      pool->chosen_page, index, pool->pages);
     if (pool->first_page != TM_NO_PAGES &&
         (uint64_t)pool->first_page + pool->pages > file->page_count)
         return refuse(reader, "is damaged: pool %zu names pages %u to %llu of %zu", index,

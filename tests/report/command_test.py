@@ -47,7 +47,7 @@ class Command(unittest.TestCase):
         self.assertIn(words, lines[0])
 
     def test_json_is_valid_and_adds_up(self):
-        for kind in "hand-made", "hostile", "random", "sites", "sites-sampled":
+        for kind in "hand-made", "hostile", "random", "sites", "sites-sampled", "sites-random":
             done = report("--json", self.make(kind))
             self.assertEqual(done.returncode, 0, done.stderr)
             subprocess.run(
@@ -119,6 +119,9 @@ class Command(unittest.TestCase):
         self.assertEqual(told["recording"]["sites"], "all")
         self.assertEqual(sites[0]["live"], {"bytes": 320, "exact": True})
         self.assertEqual(sites[0]["live_blocks"], 5)
+
+    def test_json_of_rounded_shares(self):
+        self.assert_shares_add_up(json.loads(report("--json", self.make("sites-random")).stdout))
 
     def test_json_of_estimated_sites(self):
         told = json.loads(report("--json", self.make("sites-sampled")).stdout)

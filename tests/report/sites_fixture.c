@@ -159,12 +159,14 @@ struct sites_parts sites_hand_made(void)
     return parts;
 }
 
-/* More pools, behind the two that were chosen:
- *   64 B, passed:   pages with 1, 1, 0, 0 live: pinned 8064, so each byte of pool 0 stands for
- *                   (15744 + 8064) / 15744 of them; 2 pages more: (4 + 2) / 4 for resident ones
- *   1024 B, older:  one page with 1 live: pinned 3072
- *   2048 B, passed: one page with 1 live: pinned 2048, in a class of which none was chosen
- * Pinned 20864 + 8064 + 3072 + 2048 = 34048. Charges lie in groups 0 and 1.
+/* The same two pools, of which one page each was chosen, and more behind them:
+ *   64 B:   page 2 of pool 0 was chosen: A 960, B 2880. A pool that was passed has pages with 1, 1,
+ * 0 and 0 live: pinned 8064. So a byte stands for (15744 + 8064) / 3840 = 6.2, a page for 6 1024 B:
+ * page 0 of pool 1 was chosen: C 3072, of 5120: a byte stands for 5/3, a page for 3. An older pool
+ * has a page with 1 live: pinned 3072 2048 B: passed, one page with 1 live: pinned 2048, in a class
+ * of which none was chosen Pinned 34048 = A 5952 + B 17856 + C 5120 + older 3072 + unchosen 2048.
+ * Sole: C 5120 held, 12288 resident. Plan: C 24576 with its span, then A and B, which hold 6 pages
+ * together: 49152.
  */
 struct sites_parts sites_sampled(void)
 {
@@ -174,13 +176,20 @@ struct sites_parts sites_sampled(void)
     sites_add_pool(&parts, 0, TM_IDENTITY_PASSED, two);
     sites_add_pool(&parts, 1, TM_IDENTITY_NONE, one);
     sites_add_pool(&parts, 2, TM_IDENTITY_PASSED, one);
+    parts.pools[0].chosen_page = 2;
     parts.recording.sites = TM_SITES_SAMPLE;
     parts.recording.ever = 1U << TM_SITES_SAMPLE;
     parts.recording.rate_bytes = 1000;
     parts.recording.identity_one_in = 2;
     parts.recording.identity_groups = 2;
-    parts.held[2].group = 1;
-    parts.held[4].group = 1;
+    static const struct tm_snapshot_held held[] = {
+        {1, 0, 1, 960, 1, 1}, {2, 0, 1, 2880, 1, 3}, {3, 1, 0, 3072, 1, 1}};
+    memcpy(parts.held, held, sizeof held);
+    parts.held_count = sizeof held / sizeof held[0];
+    parts.set_count = parts.member_count = 0;
+    add_set(&parts, 0, 3840, 1, 1, 2);
+    add_set(&parts, 1, 3072, 1, 3, 3);
+    parts.sets[0].group = 1;
     for (size_t i = 0; i < parts.site_count; i++) {
         parts.sites[i].live_bytes_variance = 1000.0 * (double)parts.sites[i].live_bytes;
         parts.sites[i].live_blocks_variance = 16;

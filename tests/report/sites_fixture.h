@@ -37,7 +37,7 @@ struct sites_parts {
 /* Everything was recorded: sites=all. */
 struct sites_parts sites_hand_made(void);
 
-/* The same heap and more of it, of which part of the pools were chosen: sites=sample. */
+/* The same heap and more of it, of which a page in some pools was chosen: sites=sample. */
 struct sites_parts sites_sampled(void);
 
 void fixture_sites(struct fixture *fixture, const struct sites_parts *parts);

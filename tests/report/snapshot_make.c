@@ -29,6 +29,8 @@ int main(int argc, char **argv)
         fixture_hostile(&fixture);
     else if (strcmp(argv[1], "random") == 0)
         fixture_random(&fixture, 1, 400);
+    else if (strcmp(argv[1], "sites-random") == 0)
+        fixture_random_sites(&fixture, 3, 30, 100, 4);
     else if (strncmp(argv[1], "sites", 5) == 0)
         make_sites(&fixture, argv[1]);
     else

@@ -1,7 +1,7 @@
 /* test_coverage.c: how often the 95 % intervals of estimates hold the truth. Heaps are made up at
- * random, pool by pool with the bytes that each site holds there, pools are chosen as the allocator
+ * random, page by page with the bytes that each site holds there, pages are chosen as the allocator
  * chooses them, and the estimates from the chosen ones are compared with what was made up. The
- * intervals must hold the truth at least 92 times in 100 where ten or more chosen pools are to be
+ * intervals must hold the truth at least 92 times in 100 where ten or more chosen pages are to be
  * expected to hold the site, and most of the time must say that there are too few where at most two
  * do. The same for live bytes of sampled blocks. Deterministic; `test_coverage all` prints a table
  * of more cases.
@@ -17,19 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES = 24, SITES = 20, POOLS = 10000, BINS = 5 };
+enum { CLASSES = 24, SITES = 20, PAGES = 10000, BINS = 5 };
 
-/* How the sites share the pools. */
+/* How the sites share the pages. */
 enum mix { HOMOGENEOUS, MIXED, RARE, HEAVY, SIZES, MIXES };
-static const char *const mix_names[MIXES] = {"one site a pool", "mixed pools", "rare sites",
+static const char *const mix_names[MIXES] = {"one site a page", "mixed pages", "rare sites",
                                              "heavy tails", "many sizes"};
 
 static struct {
     double bytes[SITES];
     unsigned size_class;
-} pools[POOLS];
+} pages[PAGES];
 
-/* Cases by the number of chosen pools that may be expected to hold the site: all that do, divided
+/* Cases by the number of chosen pages that may be expected to hold the site: all that do, divided
  * by one_in. (By how many turned out to do would sort the bad luck together.) */
 static const char *const bin_names[BINS] = {"below 2", "2-9", "10-19", "20-49", "50 and more"};
 struct bin {
@@ -54,13 +54,13 @@ static double normal(void)
     return sqrt(2 * exponential()) * cos(2 * 3.14159265358979 * uniform());
 }
 
-static void make_pool(size_t index, enum mix mix)
+static void make_page(size_t index, enum mix mix)
 {
-    double *bytes = pools[index].bytes;
-    memset(bytes, 0, sizeof pools[index].bytes);
-    double pinned = mix == HEAVY ? fmin(exp(9 + 1.2 * normal()), 65000) : 1000 + 60000 * uniform();
+    double *bytes = pages[index].bytes;
+    memset(bytes, 0, sizeof pages[index].bytes);
+    double pinned = mix == HEAVY ? fmin(exp(6 + 1.2 * normal()), 4080) : 60 + 4000 * uniform();
     /* Sizes have sites of their own preference. */
-    size_t shift = pools[index].size_class * 3;
+    size_t shift = pages[index].size_class * 3;
     if (mix == SIZES)
         mix = fixture_next(&state) % 2 ? HOMOGENEOUS : MIXED;
     if (mix == HOMOGENEOUS || mix == HEAVY) {
@@ -82,41 +82,41 @@ static void make_pool(size_t index, enum mix mix)
         bytes[(i + shift) % SITES] = pinned * weights[i] / sum;
 }
 
-static void make_pools(size_t count, enum mix mix)
+static void make_pages(size_t count, enum mix mix)
 {
     for (size_t i = 0; i < count; i++) {
         /* Half of them of one size, and a size that has hardly any. */
         double dice = uniform();
-        pools[i].size_class = dice < 0.5 ? 0 : dice < 0.99 ? 1 : 2;
-        if (mix == SIZES) /* all of them, some of which a pool or two is chosen */
-            pools[i].size_class = (unsigned)(CLASSES * uniform() * uniform());
-        make_pool(i, mix);
+        pages[i].size_class = dice < 0.5 ? 0 : dice < 0.99 ? 1 : 2;
+        if (mix == SIZES) /* all of them, some of which a page or two is chosen */
+            pages[i].size_class = (unsigned)(CLASSES * uniform() * uniform());
+        make_page(i, mix);
     }
 }
 
-/* One choice of pools, and the estimate of every site from it. */
+/* One choice of pages, and the estimate of every site from it. */
 static void choose(size_t count, uint32_t one_in, uint32_t groups, struct bin *bins)
 {
-    static struct tm_cell cells[POOLS * SITES];
+    static struct tm_cell cells[PAGES * SITES];
     struct tm_stratum strata[CLASSES] = {0};
     double truth[SITES][CLASSES] = {0};
     unsigned holding[SITES] = {0};
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
-        struct tm_stratum *stratum = &strata[pools[i].size_class];
+        struct tm_stratum *stratum = &strata[pages[i].size_class];
         bool chosen = fixture_next(&state) % one_in == 0;
         uint16_t group = (uint16_t)(fixture_next(&state) % groups);
-        stratum->pools_all++;
-        stratum->pools_chosen += chosen;
+        stratum->pages_all++;
+        stratum->pages_chosen += chosen;
         for (uint32_t site = 0; site < SITES; site++) {
-            double bytes = pools[i].bytes[site];
+            double bytes = pages[i].bytes[site];
             holding[site] += bytes > 0;
             stratum->all += bytes;
-            truth[site][pools[i].size_class] += bytes;
+            truth[site][pages[i].size_class] += bytes;
             if (!chosen || bytes == 0)
                 continue;
             stratum->chosen += bytes;
-            cells[used++] = (struct tm_cell){site, (uint16_t)pools[i].size_class, group, bytes};
+            cells[used++] = (struct tm_cell){site, (uint16_t)pages[i].size_class, group, bytes};
         }
     }
     struct tm_ratio ratio;
@@ -150,19 +150,19 @@ static void choose(size_t count, uint32_t one_in, uint32_t groups, struct bin *b
 
 static bool talkative;
 
-/* Heaps of `count` pools, each chosen from many times. */
+/* Heaps of `count` pages, each chosen from many times. */
 static void try_mix(enum mix mix, size_t count, uint32_t one_in, uint32_t groups, unsigned heaps,
                     struct bin *bins)
 {
     memset(bins, 0, BINS * sizeof *bins);
     for (unsigned heap = 0; heap < heaps; heap++) {
-        make_pools(count, mix);
+        make_pages(count, mix);
         for (int i = 0; i < 20; i++)
             choose(count, one_in, groups, bins);
     }
     for (int i = 0; i < BINS && talkative; i++)
         if (bins[i].cases > 0)
-            print_message("%-16s %5zu pools, 1 in %2u, %2u groups, %-11s: %6u cases, %5.1f %% "
+            print_message("%-16s %5zu pages, 1 in %2u, %2u groups, %-11s: %6u cases, %5.1f %% "
                           "hold, %5.1f %% too few, of the others %5.1f %% hold\n",
                           mix_names[mix], count, one_in, groups, bin_names[i], bins[i].cases,
                           100.0 * bins[i].held / bins[i].cases, 100.0 * bins[i].few / bins[i].cases,
@@ -173,7 +173,7 @@ static void test_intervals_hold(void **unused)
 {
     (void)unused;
     static const struct {
-        size_t pools;
+        size_t pages;
         uint32_t one_in, groups;
         unsigned heaps;
     } settings[] = {{500, 16, 32, 40}, {3000, 16, 16, 12}, {800, 4, 32, 20}};
@@ -181,17 +181,17 @@ static void test_intervals_hold(void **unused)
     for (size_t k = 0; k < sizeof settings / sizeof settings[0]; k++) {
         for (enum mix mix = 0; mix < MIXES; mix++) {
             struct bin bins[BINS];
-            try_mix(mix, settings[k].pools, settings[k].one_in, settings[k].groups,
+            try_mix(mix, settings[k].pages, settings[k].one_in, settings[k].groups,
                     settings[k].heaps, bins);
             for (int i = 2; i < BINS; i++)
                 if (bins[i].cases >= 400 && bins[i].held * 100 < bins[i].cases * 92)
-                    fail_msg("%s, %zu pools, held by %s: %u of %u intervals hold", mix_names[mix],
-                             settings[k].pools, bin_names[i], bins[i].held, bins[i].cases);
+                    fail_msg("%s, %zu pages, held by %s: %u of %u intervals hold", mix_names[mix],
+                             settings[k].pages, bin_names[i], bins[i].held, bins[i].cases);
             if (bins[0].cases >= 400 && bins[0].few * 100 < bins[0].cases * 90)
-                fail_msg("%s: one pool or two were enough in %u of %u cases", mix_names[mix],
+                fail_msg("%s: one page or two were enough in %u of %u cases", mix_names[mix],
                          bins[0].cases - bins[0].few, bins[0].cases);
             if (bins[4].cases > 0 && bins[4].few * 100 > bins[4].cases)
-                fail_msg("%s: 50 pools were too few in %u of %u cases", mix_names[mix], bins[4].few,
+                fail_msg("%s: 50 pages were too few in %u of %u cases", mix_names[mix], bins[4].few,
                          bins[4].cases);
         }
     }
@@ -296,7 +296,7 @@ static void test_ratio_by_hand(void **unused)
     tm_ratio_free(&ratio);
 }
 
-/* Classes with two chosen pools each are taken together, by hand. */
+/* Classes with two chosen pages each are taken together, by hand. */
 static void test_small_classes(void **unused)
 {
     (void)unused;
@@ -307,8 +307,8 @@ static void test_small_classes(void **unused)
     assert_true(tm_ratio_make(&ratio, strata, 2, 4, cells, 6));
     struct tm_estimate estimate = tm_ratio_estimate(&ratio, cells, 2);
     assert_near(estimate.value, 800, 1e-9);
-    /* A fifth of 4000. Each of four pools of 500, counted twice, should show 200 and shows 600, 0,
-     * 200 and 0; half of the pools are known: (400^2 + 2 * 200^2) / 2 * 4 / 3. */
+    /* A fifth of 4000. Each of four pages of 500, counted twice, should show 200 and shows 600, 0,
+     * 200 and 0; half of the pages are known: (400^2 + 2 * 200^2) / 2 * 4 / 3. */
     assert_near(estimate.error, 400, 1e-9);
     tm_ratio_free(&ratio);
     /* All four are one target's: as if a fifth had shown half. */
@@ -332,8 +332,8 @@ static void test_own_class(void **unused)
     tm_ratio_free(&ratio);
 }
 
-/* One chosen pool of its size tells no error of itself: it must not pass for certain. */
-static void test_single_pool(void **unused)
+/* One chosen page of its size tells no error of itself: it must not pass for certain. */
+static void test_single_page(void **unused)
 {
     (void)unused;
     static const struct tm_stratum strata[] = {{64000, 1000, 64, 1}};
@@ -368,7 +368,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles),      cmocka_unit_test(test_ratio_by_hand),
-        cmocka_unit_test(test_single_pool),    cmocka_unit_test(test_small_classes),
+        cmocka_unit_test(test_single_page),    cmocka_unit_test(test_small_classes),
         cmocka_unit_test(test_own_class),      cmocka_unit_test(test_intervals_hold),
         cmocka_unit_test(test_sampled_blocks),
     };

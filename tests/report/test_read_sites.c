@@ -67,6 +67,9 @@ static void test_recording(void **state)
     parts.recording.peak_bytes = UINT64_MAX;
     assert_refused(&parts, "a peak of 18446744073709551615");
     parts = sites_hand_made();
+    parts.pools[1].chosen_page = 4;
+    assert_refused(&parts, "page 4 of pool 1 is chosen, which has 4");
+    parts = sites_hand_made();
     parts.recording.lifetime_ns[3] = 0;
     assert_refused(&parts, "step 3 of lifetimes ends before step 2");
 }

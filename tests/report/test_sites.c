@@ -137,22 +137,21 @@ static void test_sampled(void **state)
     (void)state;
     struct sites_parts parts = sites_sampled();
     load(&parts, (struct tm_view){0});
-    double factor = (15744.0 + 8064) / 15744;
     assert_int_equal(report.heap.pinned_bytes, 34048);
-    assert_near(held_of(A)->share.value, 8896 * factor);
-    assert_near(held_of(B)->share.value, 4864 * factor);
-    assert_near(held_of(C)->share.value, 1984 * factor + 4096);
-    assert_near(held_of(A)->sole.value, 7936 * factor);
-    assert_near(held_of(A)->sole_resident.value, 8192 * 1.5);
-    assert_near(held_of(C)->sole_resident.value, 8192);
+    assert_near(held_of(A)->share.value, 5952);
+    assert_near(held_of(B)->share.value, 17856);
+    assert_near(held_of(C)->share.value, 5120);
+    assert_near(held_of(A)->sole.value, 0);
+    assert_near(held_of(C)->sole.value, 5120);
+    assert_near(held_of(C)->sole_resident.value, 12288);
     assert_int_equal(report.held.older_bytes, 3072);
     assert_int_equal(report.held.unchosen_bytes, 2048);
     assert_int_equal(report.held.inconsistent_bytes, 0);
     assert_false(held_of(A)->share.exact);
-    assert_true(held_of(A)->share.few); /* one pool of its size */
+    assert_true(held_of(A)->share.few); /* one page of its size */
     assert_true(held_of(A)->share.error > 0);
-    assert_int_equal(report.held.all_pools, 4);
-    assert_int_equal(report.held.chosen_pools, 2);
+    assert_int_equal(report.held.all_pages, 9);
+    assert_int_equal(report.held.chosen_pages, 2);
     assert_sum();
     const struct tm_group *c = &report.sites.groups[group_of(C)];
     assert_false(c->live_bytes.exact);

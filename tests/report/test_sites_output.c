@@ -88,7 +88,7 @@ static void test_exact(void **state)
                 "  that come back without these alone are 8.0 KiB. RSS would fall the most, by "
                 "20.0 KiB, without the\n"
                 "  blocks of log_line (log.c:5); by 36.0 KiB without those of the 3");
-    assert_says("\n  Exact: the site of every block in these pools is recorded.\n");
+    assert_says("\n  Exact: the site of every block on these pages is looked at.\n");
     assert_says("\n    1  8.7 KiB                  43 %  7.8 KiB                 8.0 KiB");
     assert_says("\n       cache_insert (cache.c:120)\n");
     assert_says("5.0 s to 8.0 s old; 50 % born around the peak (18 % of the time)\n");
@@ -119,13 +119,13 @@ static void test_estimates(void **state)
     struct sites_parts parts = pinned(sites_sampled());
     parts.process.rss_bytes = 120000;
     print(&parts, (struct tm_view){0}, false, false);
-    assert_says("cache_insert (cache.c:120) seems to pin the most (about 13.1 KiB), but too few");
-    assert_says("~13.1 KiB (too few)");
-    assert_says("Estimated from 2 pools chosen at random of 4 with pinned bytes");
+    assert_says("parse_request (parse.c:10) seems to pin the most (about 17.4 KiB), but too few");
+    assert_says("~17.4 KiB (too few)");
+    assert_says("Estimated from 2 pages chosen at random of 9 with pinned bytes");
     assert_says("in pools that are older than the recording");
     assert_says("in pools of block sizes none of which was chosen");
     assert_says("26.1 KiB +- 5.0"); /* live bytes of C */
-    assert_says("one pool in 2; of those with pinned bytes 2 of 4\n");
+    assert_says("in one pool of 2; of those with pinned bytes 2 of 9\n");
     assert_safe(false, 100);
     parts.recording.ever |= 1U << TM_SITES_ALL;
     parts.recording.truncated = 3;

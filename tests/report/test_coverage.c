@@ -318,6 +318,22 @@ static void test_small_classes(void **unused)
     tm_ratio_free(&ratio);
 }
 
+/* Where all chosen pages of a class are in one group, leaving it out leaves nothing. */
+static void test_one_group(void **unused)
+{
+    (void)unused;
+    static const struct tm_stratum strata[] = {{4000, 1000, 16, 4}};
+    struct tm_cell cells[] = {{1, 0, 1, 400}, {2, 0, 1, 600}};
+    struct tm_ratio ratio;
+    assert_true(tm_ratio_make(&ratio, strata, 1, 4, cells, 2));
+    struct tm_estimate estimate = tm_ratio_estimate(&ratio, cells, 1);
+    assert_near(estimate.value, 1600, 1e-9);
+    /* 1600 in one of four groups, 0 in the others: 1600^2 * 3 / 4 * 3 / 4, times 12 of 16 pages. */
+    assert_near(estimate.error, 1600 * 0.75 * sqrt(0.75), 1e-9);
+    assert_true(estimate.few);
+    tm_ratio_free(&ratio);
+}
+
 /* A class that is wholly one target's is not taken for certain. */
 static void test_own_class(void **unused)
 {
@@ -369,8 +385,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles),      cmocka_unit_test(test_ratio_by_hand),
         cmocka_unit_test(test_single_page),    cmocka_unit_test(test_small_classes),
-        cmocka_unit_test(test_own_class),      cmocka_unit_test(test_intervals_hold),
-        cmocka_unit_test(test_sampled_blocks),
+        cmocka_unit_test(test_own_class),      cmocka_unit_test(test_one_group),
+        cmocka_unit_test(test_intervals_hold), cmocka_unit_test(test_sampled_blocks),
     };
     if (argc > 1 && strcmp(argv[1], "all") == 0)
         return print_table();

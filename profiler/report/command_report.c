@@ -29,8 +29,8 @@ static void print_help(FILE *out)
             "  --top N       rows of each long table, default %d\n"
             "  --by WHAT     sort call sites by held (default), live, sole, peak, allocated or\n"
             "                temporary\n"
-            "  --group WHAT  put call sites together by stack (default), function, line, file,\n"
-            "                library or thread\n"
+            "  --group WHAT  put call sites together by function (default), line, file, library,\n"
+            "                thread, or apart by whole stack (stack)\n"
             "  --depth N     tell stacks apart by their innermost N frames only\n"
             "  --root DIR    look for the process's programs and libraries below DIR\n"
             "  --debuginfod  ask the servers of DEBUGINFOD_URLS for missing debug information\n"
@@ -199,7 +199,7 @@ static int report_on(const struct tm_snapshot_file *snapshot, struct options *op
 
 int tm_command_report(int argc, char **argv)
 {
-    struct options options = {.top = DEFAULT_TOP};
+    struct options options = {.view = {.grouping = TM_GROUP_FUNCTION}, .top = DEFAULT_TOP};
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;

@@ -135,13 +135,33 @@ static bool is_python_function(const struct tm_symbol *symbol)
     return length > 3 && strcmp(symbol->file + length - 3, ".py") == 0;
 }
 
+/* CPython's loop: what it calls is called by Python code. */
+static bool is_evaluation(const struct tm_symbol *symbol)
+{
+    return symbol->function && strncmp(symbol->function, "_PyEval_", 8) == 0;
+}
+
+/* CPython itself, which makes objects for whoever calls it, or libc. */
+static bool is_interpreter(const struct tm_symbol *symbol)
+{
+    static const char *const names[] = {"python", "libpython", "libc.so", "ld-linux"};
+    const char *path = symbol->module ? symbol->module : "";
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0)
+            return true;
+    return *name == '\0';
+}
+
 struct tm_who tm_stacks_who(const struct tm_stacks *stacks, uint32_t node,
                             struct tm_symbols *symbols, bool python)
 {
     size_t count;
     struct tm_who innermost = {tm_stacks_symbols(stacks, node, symbols, &count),
                                stacks->nodes[node].address};
-    struct tm_who found = {NULL, 0};
+    struct tm_who found = {NULL, 0}, extension = {NULL, 0};
+    bool evaluates = false; /* Python code from here outwards */
     for (; node != 0 && (python || !found.symbol); node = stacks->nodes[node].parent) {
         if (!is_code(&stacks->nodes[node]))
             continue;
@@ -150,9 +170,14 @@ struct tm_who tm_stacks_who(const struct tm_stacks *stacks, uint32_t node,
             struct tm_who who = {&list[i], stacks->nodes[node].address};
             if (python && is_python_function(&list[i]))
                 return who;
-            if (!found.symbol && !tm_is_wrapper(list[i].function))
+            if (tm_is_wrapper(list[i].function))
+                continue;
+            if (!found.symbol)
                 found = who;
+            evaluates |= is_evaluation(&list[i]);
+            if (python && !extension.symbol && !evaluates && !is_interpreter(&list[i]))
+                extension = who;
         }
     }
-    return found.symbol ? found : innermost;
+    return extension.symbol ? extension : found.symbol ? found : innermost;
 }

@@ -35,7 +35,8 @@ bool tm_stacks_thread(const struct tm_stacks *stacks, uint32_t node, uint64_t *t
 
 /* Who a stack stands for: the innermost function that is no wrapper of the allocator (wrappers.h).
  * Where all are, the innermost of all. In a Python process, python, it is the innermost Python
- * function if the stack has one: the interpreter's functions are the same whoever calls them. */
+ * function if the stack has one, else the innermost of an extension module: the interpreter's
+ * functions are the same whoever calls them. */
 struct tm_who {
     const struct tm_symbol *symbol; /* never NULL; its function may be */
     uint64_t address;               /* of the frame that it is in; 0: the stack is empty */

@@ -115,7 +115,7 @@ class Command(unittest.TestCase):
         self.assertEqual([frame["address"] for frame in sites[0]["frames"]], ["0x1001", "0x1002", "0x2001", "0x3001"])
         self.assertEqual([step["add_sites"] for step in told["plan"]], [[1], [0], [2]])
         self.assertEqual([step["rss_falls_by"]["bytes"] for step in told["plan"]], [20480, 28672, 36864])
-        self.assertEqual((told["grouped_by"], told["sorted_by"]), ("stack", "held"))
+        self.assertEqual((told["grouped_by"], told["sorted_by"]), ("function", "held"))
         self.assertEqual(told["recording"]["sites"], "all")
         self.assertEqual(sites[0]["live"], {"bytes": 320, "exact": True})
         self.assertEqual(sites[0]["live_blocks"], 5)

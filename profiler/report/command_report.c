@@ -31,7 +31,7 @@ static void print_help(FILE *out)
             "                temporary\n"
             "  --group WHAT  put call sites together by function (default), line, file, library,\n"
             "                thread, or apart by whole stack (stack)\n"
-            "  --depth N     tell stacks apart by their innermost N frames only\n"
+            "  --depth N     tell stacks apart by their innermost N frames only (--group stack)\n"
             "  --root DIR    look for the process's programs and libraries below DIR\n"
             "  --debuginfod  ask the servers of DEBUGINFOD_URLS for missing debug information\n"
             "  --help        this text\n\n"
@@ -52,6 +52,7 @@ struct options {
     size_t top;
     bool json;
     struct tm_view view;
+    bool grouped; /* --group was given */
     struct tm_symbols_options symbols;
 };
 
@@ -101,10 +102,12 @@ static bool take(int option, char *value, struct options *options)
     case 't':
         return parse_number("--top", value, &options->top);
     case 'd':
+        options->view.grouping = options->grouped ? options->view.grouping : TM_GROUP_STACK;
         return parse_number("--depth", value, &options->view.depth);
     case 'b':
         return parse_by(value, &options->view.by);
     case 'g':
+        options->grouped = true;
         return parse_grouping(value, &options->view.grouping);
     case 'r':
         options->symbols.root = value;

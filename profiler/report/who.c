@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { COLUMNS = 100, FUNCTION_COLUMNS = 56 };
+enum { COLUMNS = 100, FUNCTION_COLUMNS = 56, SHOWN_FRAMES = 12 };
 
 const char *tm_base_name(const char *path)
 {
@@ -114,6 +114,7 @@ void tm_print_stack(FILE *out, const struct tm_report *report, uint32_t node, si
                     bool utf8)
 {
     const struct tm_stacks *stacks = &report->sites.stacks;
+    size_t shown = 0, left = 0;
     for (; node != 0; node = stacks->nodes[node].parent) {
         const struct tm_node *at = &stacks->nodes[node];
         if (at->flags & TM_FRAME_TRUNCATED) {
@@ -128,6 +129,11 @@ void tm_print_stack(FILE *out, const struct tm_report *report, uint32_t node, si
         const struct tm_symbol *list =
             tm_stacks_symbols(stacks, node, report->view.symbols, &count);
         for (size_t i = 0; i < count; i++)
-            print_frame(out, &list[i], at->address, indent, utf8);
+            if (shown < SHOWN_FRAMES && ++shown)
+                print_frame(out, &list[i], at->address, indent, utf8);
+            else
+                left++;
     }
+    if (left > 0)
+        fprintf(out, "%*s(and %zu more; --json has them)\n", (int)indent, "", left);
 }

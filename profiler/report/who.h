@@ -19,7 +19,8 @@ struct tm_label tm_group_label(const struct tm_report *report, uint32_t group);
 /* The last part of a path. */
 const char *tm_base_name(const char *path);
 
-/* Prints the whole stack, innermost function first, one on a line, indented. */
+/* Prints the stack, innermost function first, one on a line, indented; of a long one the innermost
+ * part. */
 void tm_print_stack(FILE *out, const struct tm_report *report, uint32_t node, size_t indent,
                     bool utf8);
 

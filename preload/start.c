@@ -137,6 +137,7 @@ EXPORT int dlclose(void *handle)
         known = (dlclose_fn *)dlsym(RTLD_NEXT, "dlclose");
         atomic_store_explicit(&next, known, memory_order_relaxed);
     }
+    tm_record_unloading();
     int result = known(handle);
     tm_record_unloaded();
     return result;

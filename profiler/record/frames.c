@@ -286,6 +286,12 @@ uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root, bool near
     return number != 0 ? number : add_shortened(caller, root);
 }
 
+void tm_frames_unloading(void)
+{
+    tm_unwind_unloading();
+    unlock(lock_up());
+}
+
 void tm_frames_fork_prepare(void)
 {
     tm_lock(&lock);

@@ -56,6 +56,9 @@ uint32_t tm_frames_count(void);
 /* Address and bytes of what is mapped; 0 bytes: nothing. */
 const void *tm_frames_place(size_t *bytes);
 
+/* Before a library is unloaded: from here on nobody reads of it in place. */
+void tm_frames_unloading(void);
+
 /* Around fork: nobody is adding a frame. */
 void tm_frames_fork_prepare(void);
 void tm_frames_fork_parent(void);

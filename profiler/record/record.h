@@ -59,7 +59,8 @@ void tm_record_sites(uint32_t sites);
 /* Does what exit= asks for; returns when it is done. */
 void tm_record_exit(void);
 
-/* A library was unloaded. */
+/* Before a library is unloaded, and after. Any thread. */
+void tm_record_unloading(void);
 void tm_record_unloaded(void);
 
 /* The calling thread may end; it may also go on. */

@@ -17,6 +17,7 @@
 
 #include "allocator/census.h"
 #include "profiler/format/snapshot.h"
+#include "profiler/record/frames.h"
 #include "profiler/record/helper.h"
 #include "profiler/record/job.h"
 #include "profiler/record/loader.h"
@@ -323,9 +324,14 @@ void tm_record_sites(uint32_t sites)
     tm_sites_switch(sites);
 }
 
+void tm_record_unloading(void)
+{
+    tm_frames_unloading();
+}
+
 void tm_record_unloaded(void)
 {
-    tm_unwind_forget();
+    tm_unwind_unloaded();
 }
 
 void tm_record_thread_ends(void)

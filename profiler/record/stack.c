@@ -1,10 +1,10 @@
 /* stack.c: see stack.h. */
 #include "profiler/record/stack.h"
 
+#include "profiler/record/copy.h"
 #include "profiler/record/sys.h"
 
 #include <string.h>
-#include <sys/uio.h>
 
 /* ld.so keeps where the program's arguments are: at the end of the first thread's stack. */
 extern void *__libc_stack_end __attribute__((weak));
@@ -62,8 +62,7 @@ static bool fetch(void)
     size_t have = window.end - window.base;
     if (have == WINDOW)
         return false;
-    struct iovec to = {window.bytes + have, PAGE}, from = {(void *)window.end, PAGE};
-    if (tm_sys6(SYS_process_vm_readv, tm_sys_getpid(), (long)&to, 1, (long)&from, 1, 0) != PAGE)
+    if (!tm_copy(window.bytes + have, window.end, PAGE))
         return false;
     window.end += PAGE;
     return true;

@@ -5,7 +5,7 @@
  * what ld.so keeps as the end of its stack, where the kernel puts nothing else; for others, those
  * below libc's descriptor of the thread, which the thread pointer points to, as far down as an
  * unbroken chain of frames was seen to lead there. All other stacks (a coroutine's, a signal's) may
- * be gone or be others the next time: the kernel is asked to copy them (process_vm_readv), a page
+ * be gone or be others the next time: the kernel is asked to copy them (copy.h), a page
  * at a time.
  *
  * (Asking /proc/self/maps instead takes a descriptor of the program's, which other threads and

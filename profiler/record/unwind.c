@@ -1,7 +1,10 @@
 /* unwind.c: see unwind.h. */
 #include "profiler/record/unwind.h"
 
+#include "profiler/record/copy.h"
+
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <libunwind-x86_64.h>
 #include <link.h>
@@ -26,31 +29,64 @@ static unw_addr_space_t space;
 static _Atomic bool ready;
 static _Atomic bool stale; /* what libunwind remembers of code may be of a library that is gone */
 
+/* Libraries that are being unloaded right now, by any thread. */
+static _Atomic int unloading;
+
 /* Of the stack being unwound; the caller sees to it that there is one at a time. Static, as the
  * stack may be a small one. */
 static struct {
     unw_cursor_t cursor;
     struct tm_caller from;
-    const struct tm_stack
-        *stack; /* the caller's of tm_unwind_begin(); NULL: there is nothing to step */
-    uintptr_t module_low, module_high; /* of the part that may be read of the module found last */
+    const struct tm_stack *stack; /* the caller's of tm_unwind_begin(); NULL: nothing to step */
+    uintptr_t module_low,
+        module_high; /* what is read in place of the module found last; 0: nothing */
+    uintptr_t copied_low, copied_high; /* what is copied of it instead */
 } current;
 
+/* Lines of modules that are not read in place. */
+enum { LINE = 512, LINES = 16 };
+static struct {
+    uintptr_t base[LINES]; /* 0: empty */
+    _Alignas(8) char bytes[LINES][LINE];
+} copies;
+
 /* ---- what libunwind asks for ---- */
+
+static bool read_copy(uintptr_t address, void *to, size_t bytes)
+{
+    uintptr_t base = address & ~(uintptr_t)(LINE - 1);
+    size_t line = base / LINE % LINES;
+    if (address + bytes > base + LINE)
+        return tm_copy(to, address, bytes); /* it spans two */
+    if (copies.base[line] != base) {
+        copies.base[line] = 0;
+        if (!tm_copy(copies.bytes[line], base, LINE))
+            return false;
+        copies.base[line] = base;
+    }
+    memcpy(to, copies.bytes[line] + (address - base), bytes);
+    return true;
+}
+
+/* Of the module found last. */
+static bool read_module(uintptr_t address, void *to, size_t bytes)
+{
+    if (address >= current.module_low && address < current.module_high &&
+        bytes <= current.module_high - address) {
+        memcpy(to, (const void *)address, bytes);
+        return true;
+    }
+    return address >= current.copied_low && address < current.copied_high &&
+           bytes <= current.copied_high - address && read_copy(address, to, bytes);
+}
 
 static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value, int write,
                       void *argument)
 {
     (void)as, (void)argument;
-    if (write)
-        return -UNW_EINVAL;
-    if (address >= current.module_low && address < current.module_high &&
-        address <= current.module_high - sizeof *value) {
-        memcpy(value, (const void *)address, sizeof *value);
-        return 0;
-    }
     uintptr_t word;
-    if (!tm_stack_read(current.stack, address, &word))
+    if (write || (!read_module(address, &word, sizeof word) &&
+                  !tm_stack_read(current.stack, address, &word)))
         return -UNW_EINVAL;
     *value = word;
     return 0;
@@ -86,46 +122,69 @@ struct table_head {
 };
 enum { DATA_RELATIVE_4 = 0x3b, PC_RELATIVE_4 = 0x1b, UNSIGNED_4 = 0x03 };
 
-/* Sets what may be read of the module: the segment that its table of unwind entries lies in. (What
- * is between its segments may not be.) The entries themselves lie beside the table with every
- * linker. */
-static bool find_segment(const struct dl_find_object *object)
+/* Program headers of a module that is mapped from its ELF header on, if they lie beside it, as
+ * linkers put them (tools that edit files afterwards may not). NULL: they do not. */
+static const ElfW(Phdr) * headers_of(const struct dl_find_object *object, size_t *count)
 {
-    const ElfW(Phdr) *header = NULL;
+    enum { PAGE = 4096 };
+    const ElfW(Ehdr) *file = object->dlfo_map_start;
+    *count = file->e_phnum;
+    if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0 || file->e_phoff > PAGE / 2 ||
+        *count > PAGE / 2 / sizeof(ElfW(Phdr)))
+        return NULL;
+    return (const ElfW(Phdr) *)(const void *)((const char *)file + file->e_phoff);
+}
+
+/* What may be read of the module in place: the segment that its table of unwind entries lies in,
+ * beside which every linker puts the entries; what is between segments may not be there. While a
+ * library is being unloaded, which may be this one, and where that segment is not found, it is
+ * copied. */
+static void find_readable(const struct dl_find_object *object)
+{
     uintptr_t table = (uintptr_t)object->dlfo_eh_frame;
-    int count = dlinfo(object->dlfo_link_map, RTLD_DI_PHDR, &header); /* without a lock */
-    for (int i = 0; i < count; i++) {
+    uintptr_t start = (uintptr_t)object->dlfo_map_start;
+    current.module_low = current.module_high = 0;
+    current.copied_low = start;
+    current.copied_high = (uintptr_t)object->dlfo_map_end;
+    if (table < start || table >= current.copied_high) { /* a program mapped in several parts */
+        current.copied_low = table & ~(uintptr_t)(LINE - 1);
+        current.copied_high = UINTPTR_MAX;
+    }
+    if (atomic_load_explicit(&unloading, memory_order_acquire) != 0)
+        return;
+    size_t count;
+    const ElfW(Phdr) *header = headers_of(object, &count);
+    for (size_t i = 0; header != NULL && i < count; i++) {
         uintptr_t low = object->dlfo_link_map->l_addr + header[i].p_vaddr;
         if (header[i].p_type == PT_LOAD && (header[i].p_flags & PF_R) != 0 && table >= low &&
             table - low < header[i].p_filesz) {
             current.module_low = low;
             current.module_high = low + header[i].p_filesz;
-            return true;
         }
     }
-    return false;
 }
 
 static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *out,
                           int need_unwind_info, void *argument)
 {
     struct dl_find_object object;
-    if (_dl_find_object((void *)ip, &object) != 0 || object.dlfo_eh_frame == NULL ||
-        !find_segment(&object))
+    if (_dl_find_object((void *)ip, &object) != 0 || object.dlfo_eh_frame == NULL)
         return -UNW_ENOINFO;
-    const struct table_head *head = object.dlfo_eh_frame;
-    if ((uintptr_t)head > current.module_high - sizeof *head || head->version != 1 ||
-        head->pointer_encoding != PC_RELATIVE_4 || head->count_encoding != UNSIGNED_4 ||
-        head->table_encoding != DATA_RELATIVE_4)
+    find_readable(&object);
+    uintptr_t table = (uintptr_t)object.dlfo_eh_frame;
+    struct table_head head;
+    if (!read_module(table, &head, sizeof head) || head.version != 1 ||
+        head.pointer_encoding != PC_RELATIVE_4 || head.count_encoding != UNSIGNED_4 ||
+        head.table_encoding != DATA_RELATIVE_4)
         return -UNW_ENOINFO;
     unw_dyn_info_t info;
     memset(&info, 0, sizeof info);
     info.start_ip = (unw_word_t)(uintptr_t)object.dlfo_map_start;
     info.end_ip = (unw_word_t)(uintptr_t)object.dlfo_map_end;
     info.format = UNW_INFO_FORMAT_REMOTE_TABLE;
-    info.u.rti.segbase = (unw_word_t)(uintptr_t)head;
-    info.u.rti.table_data = (unw_word_t)(uintptr_t)(head + 1);
-    info.u.rti.table_len = head->count * 2 * sizeof(int32_t) / sizeof(unw_word_t);
+    info.u.rti.segbase = table;
+    info.u.rti.table_data = table + sizeof head;
+    info.u.rti.table_len = head.count * 2 * sizeof(int32_t) / sizeof(unw_word_t);
     return libunwind.search(as, ip, &info, out, need_unwind_info, argument);
 }
 
@@ -206,6 +265,7 @@ int tm_unwind_load(void)
         dlerror(); /* what it would say is not for the program */
         return library == NULL ? -ENOENT : -ENOSYS;
     }
+    tm_copy_start();
     space = libunwind.create(&accessors, 0);
     if (space == NULL)
         return -ENOMEM;
@@ -221,16 +281,23 @@ bool tm_unwind_ready(void)
 
 /* ---- unwinding ---- */
 
-void tm_unwind_forget(void)
+void tm_unwind_unloading(void)
+{
+    atomic_fetch_add_explicit(&unloading, 1, memory_order_seq_cst);
+}
+
+void tm_unwind_unloaded(void)
 {
     atomic_store_explicit(&stale, true, memory_order_release);
+    atomic_fetch_sub_explicit(&unloading, 1, memory_order_release);
 }
 
 void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stack)
 {
     current.from = *caller;
     current.stack = stack;
-    current.module_low = current.module_high = 0;
+    current.module_low = current.module_high = current.copied_low = current.copied_high = 0;
+    memset(copies.base, 0, sizeof copies.base);
     if (atomic_load_explicit(&stale, memory_order_relaxed) &&
         atomic_exchange_explicit(&stale, false, memory_order_acquire))
         libunwind.flush(space, 0, 0);

@@ -30,7 +30,9 @@ void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stac
  * *exact: a signal interrupted it at *ip; else *ip is where a call returns to. */
 bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact);
 
-/* A library was unloaded: another may come to lie where it was. Any thread. */
-void tm_unwind_forget(void);
+/* Before a library is unloaded, and after: another may come to lie where it was. Any thread.
+ * Between the two the caller waits until nobody unwinds. */
+void tm_unwind_unloading(void);
+void tm_unwind_unloaded(void);
 
 #endif

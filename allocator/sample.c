@@ -155,10 +155,10 @@ static bool on_chosen_page(const struct tm_pool *pool, const struct tm_block *bl
  * there are. */
 static uint32_t part(const struct tm_pool *pool, struct tm_block **list)
 {
-    struct tm_block *plain = NULL, **last = &plain, *chosen = NULL;
+    struct tm_block *block = *list, *plain = NULL, **last = &plain, *chosen = NULL;
     uint32_t count = 0;
-    for (struct tm_block *block = *list, *next; block != NULL; block = next) {
-        next = block->next;
+    do {
+        struct tm_block *next = block->next;
         if (on_chosen_page(pool, block)) {
             block->next = chosen;
             chosen = block;
@@ -167,7 +167,8 @@ static uint32_t part(const struct tm_pool *pool, struct tm_block **list)
             last = &block->next;
             count++;
         }
-    }
+        block = next;
+    } while (block != NULL);
     *last = chosen;
     *list = plain;
     return count;

@@ -2,7 +2,9 @@
  * at_first, at_second and at_third, hold pages alone and with each other, and prints where each of
  * its live blocks is. held_test.py computes from these addresses who holds what.
  *
- * usage: held [fix]; with fix, what at_first keeps is freed, too.
+ * usage: held [fix|warm]; fix: what at_first keeps is freed, too; warm: blocks of 2 KiB alone,
+ * which come and go in bursts, so that most are handed out again while the processor's caches have
+ * them.
  *
  * Lines: `live SITE ADDRESS`, then `rss BYTES`, once all that can go back went.
  */
@@ -105,6 +107,29 @@ static void used_again(size_t size, unsigned all)
     free_others();
 }
 
+/* A third of the blocks is freed; then eight go and eight come, for one site after the other. */
+static void bursts(size_t size, unsigned all)
+{
+    enum { BURST = 8, BURSTS = 30000, RUN = 50 };
+    for (unsigned i = 0; i < all; i++)
+        take(i / 100 % 3, size, i % 3 != 0);
+    free_others();
+    for (unsigned burst = 0; burst < BURSTS; burst++) {
+        unsigned kept = count - BURST;
+        for (unsigned i = kept; i < count; i++) {
+            unsigned j = dice(i + 1);
+            struct block block = blocks[i];
+            blocks[i] = blocks[j];
+            blocks[j] = block;
+        }
+        for (unsigned i = kept; i < count; i++)
+            free(blocks[i].address);
+        count = kept;
+        for (unsigned i = 0; i < BURST; i++)
+            take(burst / RUN % 3, size, true);
+    }
+}
+
 static long resident_bytes(void)
 {
     long pages = 0;
@@ -115,18 +140,26 @@ static long resident_bytes(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
-int main(int argc, char **argv)
+static void three_sites(void)
 {
     static const enum site alone[] = {FIRST}, two[] = {FIRST, SECOND}, third[] = {THIRD, SECOND};
-    bool fix = argc == 2 && strcmp(argv[1], "fix") == 0;
-    use_static_output();
-    memset(blocks, 0, sizeof blocks); /* so that it is resident from the start */
     side_by_side(208, 120000, 30, alone, 1, 1);
     side_by_side(208, 60000, 10, two, 2, 1);
     side_by_side(2000, 8000, 6, third, 2, 9);
     free_others();
     used_again(144, 240000);
     used_again(3000, 8000);
+}
+
+int main(int argc, char **argv)
+{
+    bool fix = argc == 2 && strcmp(argv[1], "fix") == 0;
+    use_static_output();
+    memset(blocks, 0, sizeof blocks); /* so that it is resident from the start */
+    if (argc == 2 && strcmp(argv[1], "warm") == 0)
+        bursts(2000, 12000);
+    else
+        three_sites();
     for (unsigned i = 0; fix && i < count; i++)
         if (blocks[i].site == FIRST)
             blocks[i].stays = false;

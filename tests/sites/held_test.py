@@ -17,9 +17,10 @@ from snapshot_file import CHOSEN, PAGE
 
 SIZES = (144, 208, 2048, 3072)  # blocks that the program's requests get
 RUNS = 50
-JUDGED = {(what, site, 144) for what in ('share', 'alone') for site in ('at_first', 'at_second', 'at_third')} | {
-    ('share', 'at_first', 208), ('share', 'at_second', 208), ('alone', 'at_first', 208)}
 SIGMAS = 4.5
+WHATS = ('share', 'alone')
+SITES = ('at_first', 'at_second', 'at_third')
+SITES_208 = {('share', 'at_first', 208), ('share', 'at_second', 208), ('alone', 'at_first', 208)}
 
 
 class Page:
@@ -31,9 +32,10 @@ class Page:
 
     def shares(self):
         """Free bytes that each site is charged: the same for each block, remainders to the first ones."""
-        free, shares = PAGE - self.live_bytes, collections.Counter()
+        each, more = divmod(PAGE - self.live_bytes, len(self.sites))
+        shares = {}
         for i, site in enumerate(self.sites):
-            shares[site] += free // len(self.sites) + (i < free % len(self.sites))
+            shares[site] = shares.get(site, 0) + each + (i < more)
         return shares
 
 
@@ -46,29 +48,31 @@ class Truth:
         pools = {pool.base: pool for pool in self.snapshot.pools
                  if self.snapshot.classes[pool.size_class].size in SIZES}
         self.pages = collections.defaultdict(Page)  # by (base of the pool, number)
+        sizes = {base: self.snapshot.classes[pool.size_class].size for base, pool in pools.items()}
         live = collections.Counter()
-        for name, address in sorted(run.said('live'), key=lambda words: int(words[1])):
-            base, offset = int(address) & ~0xffff, int(address) & 0xffff
-            size = self.snapshot.classes[pools[base].size_class].size
+        for address, name in sorted((int(address), name) for name, address in run.said('live')):
+            base, start = address & ~0xffff, address & 0xffff
+            end = start + sizes[base]
             live[base] += 1
-            for number in range(offset // PAGE, (offset + size - 1) // PAGE + 1):
-                page = self.pages[base, number]
+            while start < end:
+                page = self.pages[base, start // PAGE]
+                part = min(end, (start // PAGE + 1) * PAGE) - start
                 page.sites.append(name)
-                page.live_bytes += min(offset + size, (number + 1) * PAGE) - max(offset, number * PAGE)
+                page.live_bytes += part
+                start += part
         # Nobody else has blocks there.
         test.assertEqual({base: pool.live for base, pool in pools.items() if pool.live}, live)
         for (base, number), page in self.pages.items():
             first = pools[base].first_page
             if pools[base].live < self.snapshot.classes[pools[base].size_class].capacity:
                 test.assertEqual(self.snapshot.pages[first + number], (len(page.sites), page.live_bytes))
-        self.pools = pools
+        self.pools, self.sizes = pools, sizes
 
     def held(self, pages):
         """{(site, block size): [bytes, pages, blocks]} of these pages."""
         sums = collections.defaultdict(lambda: [0, 0, 0])
         for base, number in pages:
-            size = self.snapshot.classes[self.pools[base].size_class].size
-            page = self.pages[base, number]
+            size, page = self.sizes[base], self.pages[base, number]
             if page.live_bytes == PAGE:
                 continue
             for site, share in page.shares().items():
@@ -83,7 +87,7 @@ class Truth:
         sums = collections.defaultdict(lambda: [0, 0, 0])
         for base, number in pages:
             page = self.pages[base, number]
-            entry = sums[frozenset(page.sites), self.snapshot.classes[self.pools[base].size_class].size]
+            entry = sums[frozenset(page.sites), self.sizes[base]]
             entry[0] += 1
             entry[1] += PAGE
             entry[2] += PAGE - page.live_bytes
@@ -144,10 +148,18 @@ class HeldMemory(WithPrograms):
         self.assertAlmostEqual((rss[0] - rss[1]) / alone['at_first'], 1, delta=0.05, msg=(rss, alone))
 
     def test_chosen_pages(self):
+        self.check_chosen_pages((), SITES_208 | {(what, site, 144) for what in WHATS for site in SITES})
+
+    def test_chosen_pages_of_warm_blocks(self):
+        """A block that is handed out again while it is warm is no rarer on a chosen page."""
+        self.check_chosen_pages(('warm',), {(what, site, 2048) for what in WHATS for site in SITES})
+
+    def check_chosen_pages(self, arguments, known):
+        """known: what is to be known well enough to be judged."""
         off = collections.defaultdict(list)  # (what, site, size): per run (estimate, truth, its variance)
         chosen_pools = eligible_pools = 0
         for seed in range(1, RUNS + 1):
-            run = self.run_program('sites_held', settings=f'sites=sample,rate=256K,seed={seed}')
+            run = self.run_program('sites_held', *arguments, settings=f'sites=sample,rate=256K,seed={seed}')
             truth = Truth(self, run)
             recording = truth.snapshot.recording
             eligible = {base: pool for base, pool in truth.pools.items() if pool.identity and pool.live}
@@ -163,9 +175,9 @@ class HeldMemory(WithPrograms):
         p = 1 / recording.one_in
         self.assertLess(abs(chosen_pools - eligible_pools * p), SIGMAS * math.sqrt(eligible_pools * p * (1 - p)))
         judged = {key: self.judge(runs) for key, runs in sorted(off.items())}
-        # What is known to a third at least; of the rest too few pages are chosen.
-        judged = {key: (error, bound) for key, (error, bound) in judged.items() if bound < 1 / 3}
-        self.assertLessEqual(JUDGED, set(judged))
+        # Of the rest too few pages are chosen.
+        judged = {key: (error, bound) for key, (error, bound) in judged.items() if bound < 0.4}
+        self.assertLessEqual(known, set(judged))
         wrong = [f'{key}: the mean is off by {error:+.1%}, more than {bound:.1%}'
                  for key, (error, bound) in judged.items() if abs(error) > bound]
         self.assertFalse(wrong, '\n'.join(wrong))
@@ -178,12 +190,11 @@ class HeldMemory(WithPrograms):
         for (base, number), page in truth.pages.items():
             if base not in eligible:
                 continue
-            size = truth.snapshot.classes[eligible[base].size_class].size
+            size, weight = truth.sizes[base], truth.snapshot.recording.one_in * eligible[base].pages
             figures = [(('share', site, size), share) for site, share in page.shares().items()]
             if len(set(page.sites)) == 1:
                 figures.append((('alone', page.sites[0], size), PAGE))
             for key, value in figures:
-                weight = truth.snapshot.recording.one_in * eligible[base].pages
                 entry = of_pools[key][base]
                 entry[0] += value
                 entry[1] += weight * value**2

@@ -218,8 +218,8 @@ static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 {
     tm_sample_forget(pool, ptr);
-    if (pool->identity >= TM_POOL_CHOSEN)
-        free_block(pool, ptr); /* not into the bin: see tm_sample_choose() */
+    if (tm_unlikely(tm_sample_stays_out(pool, (unsigned)tm_pool_page(ptr))))
+        free_block(pool, ptr);
     else
         free_in_pool(pool, ptr);
 }

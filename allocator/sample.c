@@ -359,10 +359,17 @@ static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsign
     return false;
 }
 
+bool tm_sample_stays_out(const struct tm_pool *pool, unsigned page)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    return class->warm != 0 && pool->identity >= TM_POOL_CHOSEN &&
+           (told_pages(class, pool->identity - TM_POOL_CHOSEN) >> page & 1) != 0;
+}
+
 /* The owner alone makes counted cells: what he does not find is not there. */
 static void look_at_page(struct tm_pool *pool, unsigned page)
 {
-    if (pool->identity >= TM_POOL_CHOSEN ||
+    if (tm_sample_stays_out(pool, page) ||
         any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
         return;
     uint16_t bit = (uint16_t)(1u << page);
@@ -374,8 +381,16 @@ static void look_at_page(struct tm_pool *pool, unsigned page)
 void tm_sample_forget(struct tm_pool *pool, void *block)
 {
     tm_cell *cell = tm_cell_of(block);
-    if (cell == NULL || (atomic_load_explicit(cell, memory_order_relaxed) & TM_CELL_COUNTED) == 0)
+    if (cell == NULL)
         return;
+    if ((atomic_load_explicit(cell, memory_order_relaxed) & TM_CELL_COUNTED) == 0) {
+        /* The last counted one of the page may have gone while nobody owned the pool, as full pools
+         * are. Looked for now and then, since small blocks have many neighbours. */
+        enum { LOOK_EVERY = 8 };
+        if (tm_pool_owner(pool) == tm_thread_self() && ++tm_heap->sampler.in_vain % LOOK_EVERY == 0)
+            look_at_page(pool, (unsigned)tm_pool_page(block));
+        return;
+    }
     uint64_t value = atomic_exchange_explicit(cell, 0, memory_order_relaxed);
     if ((value & TM_CELL_COUNTED) == 0)
         return; /* freed twice at the same time */

@@ -49,6 +49,7 @@ struct tm_sampler {
     uint32_t rest_plain[TM_CLASSES]; /* of these, at the list's start: not on a chosen page */
     struct tm_block *due; /* the block just handed out that is to be told; NULL: it is not */
     unsigned due_why;     /* enum tm_why bits */
+    unsigned in_vain;     /* frees on a page that is told, of blocks that nobody counted */
 };
 
 /* Sets what all heaps follow, each from its next slow path on. rate: mean bytes between samples, at
@@ -85,6 +86,9 @@ void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);
 /* Tells the recorder of the block that is due. */
 void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
                     const struct tm_caller *caller);
+/* A freed block that starts in that page of the pool may not go to a bin while it is warm: it
+ * reaches into the chosen one, and who gets it next must be told. */
+bool tm_sample_stays_out(const struct tm_pool *pool, unsigned page);
 /* A block of a page that is `told` is freed, by any thread. */
 void tm_sample_forget(struct tm_pool *pool, void *block);
 /* Takes a span's cell out of the records, or puts it back; 0: it is not recorded. A record taken

@@ -126,6 +126,8 @@ static uint32_t count_before(struct tm_heap *heap, struct tm_pool *pool)
     uint32_t before = tm_pool_in_use(pool);
     if (before == 0)
         tm_sample_choose(heap, pool);
+    if (tm_unlikely(pool->identity >= TM_POOL_CHOSEN))
+        heap->sampler.near_chosen = tm_sample_near_chosen(pool);
     return before;
 }
 
@@ -136,11 +138,13 @@ static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct t
 {
     uint32_t count = tm_pool_in_use(heap->current[size_class]) - before;
     /* What others handed back counts as in use until it is in the pool's own list. */
-    for (struct tm_block *block = count == 0 ? list : NULL; block != NULL; block = block->next)
+    bool handed_back = count == 0;
+    for (struct tm_block *block = handed_back ? list : NULL; block != NULL; block = block->next)
         count++;
     if (tm_likely(passes(heap, heap->current[size_class], count)))
         return put_into_bin(heap, size_class, list, zero);
-    struct tm_block *first = tm_sample_deal(heap, heap->current[size_class], list, count);
+    struct tm_block *first =
+        tm_sample_deal(heap, heap->current[size_class], list, count, handed_back);
     heap->bin_zero[size_class] = zero;
     tm_heap_set_level(heap, size_class);
     heap->grown[size_class] = 0;

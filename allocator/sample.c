@@ -142,6 +142,23 @@ static struct tm_block *cut(struct tm_block *list, uint32_t keep)
     return others;
 }
 
+/* Pages of the pool in which a block starts that reaches into the chosen one. */
+static uint16_t told_pages(const struct tm_class *class, unsigned page)
+{
+    unsigned first =
+        tm_class_block_index(class, page << TM_PAGE_SHIFT) * class->block_size >> TM_PAGE_SHIFT;
+    return (uint16_t)tm_mask64(first, page - first + 1);
+}
+
+uint32_t tm_sample_near_chosen(const struct tm_pool *pool)
+{
+    uint32_t count = 0;
+    uint32_t pages = told_pages(&tm_classes[pool->size_class], pool->identity - TM_POOL_CHOSEN);
+    for (; pages != 0; pages &= pages - 1)
+        count += pool->in_use[__builtin_ctz(pages)];
+    return count;
+}
+
 /* Whether a block reaches into the page of its pool that is chosen. */
 static bool on_chosen_page(const struct tm_pool *pool, const struct tm_block *block)
 {
@@ -216,10 +233,12 @@ static struct tm_block *hand_out(struct tm_heap *heap, unsigned size_class, stru
 }
 
 struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
-                                struct tm_block *list, uint32_t count)
+                                struct tm_block *list, uint32_t count, bool handed_back)
 {
     uint32_t plain = count;
-    if (pool->identity >= TM_POOL_CHOSEN && heap->sampler.mode == TM_SAMPLE_SOME)
+    /* What others handed back was in use before, too: that list says nothing of pages. */
+    if (pool->identity >= TM_POOL_CHOSEN && heap->sampler.mode == TM_SAMPLE_SOME &&
+        (handed_back || tm_sample_near_chosen(pool) != heap->sampler.near_chosen))
         plain = part(pool, &list);
     return hand_out(heap, pool->size_class, list, count, plain);
 }
@@ -252,14 +271,6 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
         sampler->until[size_class] = until < NEVER ? until : NEVER;
     }
     heap->room[size_class] = 0;
-}
-
-/* Pages of the pool in which a block starts that reaches into the chosen one. */
-static uint16_t told_pages(const struct tm_class *class, unsigned page)
-{
-    unsigned first =
-        tm_class_block_index(class, page << TM_PAGE_SHIFT) * class->block_size >> TM_PAGE_SHIFT;
-    return (uint16_t)tm_mask64(first, page - first + 1);
 }
 
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)

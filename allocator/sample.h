@@ -49,6 +49,7 @@ struct tm_sampler {
     uint32_t rest_plain[TM_CLASSES]; /* of these, at the list's start: not on a chosen page */
     struct tm_block *due; /* the block just handed out that is to be told; NULL: it is not */
     unsigned due_why;     /* enum tm_why bits */
+    uint32_t near_chosen; /* blocks in use near the chosen page before some were drawn */
     unsigned in_vain;     /* frees on a page that is told, of blocks that nobody counted */
 };
 
@@ -69,10 +70,14 @@ extern _Atomic uint64_t tm_sample_missed;
  * middle of a refill; the caller empties the bins, whose blocks nobody counted. */
 bool tm_sample_follow(struct tm_heap *heap);
 
+/* Blocks in use on the pages of a chosen pool in which those start that reach into the chosen one.
+ */
+uint32_t tm_sample_near_chosen(const struct tm_pool *pool);
 /* Deals a list of blocks of the heap's current pool of the class, whose bin is empty. Returns its
- * first. */
+ * first. handed_back: by
+ * other threads. */
 struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
-                                struct tm_block *list, uint32_t count);
+                                struct tm_block *list, uint32_t count, bool handed_back);
 /* The same with what was left aside. */
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */

@@ -16,7 +16,7 @@ from harness import WithPrograms
 from snapshot_file import CHOSEN, PAGE
 
 SIZES = (144, 208, 2048, 3072)  # blocks that the program's requests get
-RUNS = 50
+RUNS = 40
 SIGMAS = 4.5
 WHATS = ('share', 'alone')
 SITES = ('at_first', 'at_second', 'at_third')

@@ -110,7 +110,7 @@ static void used_again(size_t size, unsigned all)
 /* A third of the blocks is freed; then eight go and eight come, for one site after the other. */
 static void bursts(size_t size, unsigned all)
 {
-    enum { BURST = 8, BURSTS = 30000, RUN = 50 };
+    enum { BURST = 8, BURSTS = 45000, RUN = 50 };
     for (unsigned i = 0; i < all; i++)
         take(i / 100 % 3, size, i % 3 != 0);
     free_others();
@@ -157,7 +157,7 @@ int main(int argc, char **argv)
     use_static_output();
     memset(blocks, 0, sizeof blocks); /* so that it is resident from the start */
     if (argc == 2 && strcmp(argv[1], "warm") == 0)
-        bursts(2000, 12000);
+        bursts(2000, 18000);
     else
         three_sites();
     for (unsigned i = 0; fix && i < count; i++)

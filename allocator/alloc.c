@@ -218,8 +218,8 @@ static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 {
     tm_sample_forget(pool, ptr);
-    if (tm_unlikely(tm_sample_stays_out(pool, (unsigned)tm_pool_page(ptr))))
-        free_block(pool, ptr);
+    if (tm_heap->room[pool->size_class] != 0 && tm_sample_is_chosen(pool, ptr))
+        tm_sample_keep_warm(tm_heap, pool->size_class, ptr);
     else
         free_in_pool(pool, ptr);
 }

@@ -83,16 +83,19 @@ static uint32_t mark_warm(const struct tm_pool *pool, char *base, uint64_t *free
     unsigned heaps = TM_HEAPS_MAX;
     for (const struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire);
          heap != NULL && heaps-- > 0; heap = heap->next) {
-        const struct tm_block *block = heap->bin[pool->size_class];
-        for (unsigned limit = WARM_LIMIT; limit > 0 && block != NULL && tm_in_arena(block);
-             limit--, block = block->next) {
-            uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
-            uint32_t index = tm_class_block_index(class, (uint16_t)offset);
-            if (offset >= class->pages * TM_PAGE || index >= class->capacity ||
-                (uintptr_t)index * class->block_size != offset)
-                continue;
-            count += (free_blocks[index / 64] >> (index % 64) & 1) == 0;
-            free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
+        for (unsigned rest = 0; rest < 2; rest++) {
+            const struct tm_block *block =
+                rest == 0 ? heap->bin[pool->size_class] : heap->sampler.rest[pool->size_class];
+            for (unsigned limit = WARM_LIMIT; limit > 0 && block != NULL && tm_in_arena(block);
+                 limit--, block = block->next) {
+                uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
+                uint32_t index = tm_class_block_index(class, (uint16_t)offset);
+                if (offset >= class->pages * TM_PAGE || index >= class->capacity ||
+                    (uintptr_t)index * class->block_size != offset)
+                    continue;
+                count += (free_blocks[index / 64] >> (index % 64) & 1) == 0;
+                free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
+            }
         }
     }
     return count;
@@ -144,7 +147,7 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         out.binned = mark_warm(pool, base, free_blocks);
     else if (heap != NULL && heap->current[pool->size_class] == pool)
         out.binned = mark_list(walk, class, base, heap->bin[pool->size_class], free_blocks);
-    if (heap != NULL && heap->current[pool->size_class] == pool)
+    if (class->warm == 0 && heap != NULL && heap->current[pool->size_class] == pool)
         out.binned +=
             mark_list(walk, class, base, heap->sampler.rest[pool->size_class], free_blocks);
     for (uint32_t index = 0; index < class->capacity; index++)

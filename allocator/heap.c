@@ -76,6 +76,8 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
         }
         adopt(heap, pool);
     }
+    if (tm_unlikely(pool->identity != TM_POOL_UNASKED))
+        tm_sample_unask(heap, pool);
     heap->current[size_class] = pool;
     return pool;
 }
@@ -141,6 +143,9 @@ static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct t
     bool handed_back = count == 0;
     for (struct tm_block *block = handed_back ? list : NULL; block != NULL; block = block->next)
         count++;
+    /* What the bin had room for and did not take comes before the next sample. */
+    if (heap->room[size_class] != 0)
+        tm_sample_take_back(heap, size_class, 0);
     if (tm_likely(passes(heap, heap->current[size_class], count)))
         return put_into_bin(heap, size_class, list, zero);
     struct tm_block *first =

@@ -105,6 +105,24 @@ static bool any_rest(const struct tm_sampler *sampler)
     return false;
 }
 
+void tm_sample_unask(const struct tm_heap *heap, struct tm_pool *pool)
+{
+    if (heap->sampler.mode == TM_SAMPLE_OFF)
+        pool->identity = TM_POOL_UNASKED;
+}
+
+/* An exponential has no memory: drawing anew, at any time, changes nothing. */
+void tm_sample_draw(struct tm_heap *heap)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    uint8_t mode = sampler->mode;
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        sampler->until[size_class] = mode == TM_SAMPLE_SOME  ? draw_blocks(sampler, size_class)
+                                     : mode == TM_SAMPLE_ALL ? 0
+                                                             : NEVER;
+    sampler->span_until = draw_bytes(sampler);
+}
+
 bool tm_sample_follow(struct tm_heap *heap)
 {
     struct tm_sampler *sampler = &heap->sampler;
@@ -114,13 +132,11 @@ bool tm_sample_follow(struct tm_heap *heap)
     sampler->mode = (uint8_t)mode;
     if (sampler->random == 0)
         sampler->random = fresh_seed(heap);
-    /* An exponential has no memory: drawing anew, at any time, changes nothing. */
-    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
-        sampler->until[size_class] = mode == TM_SAMPLE_SOME  ? draw_blocks(sampler, size_class)
-                                     : mode == TM_SAMPLE_ALL ? 0
-                                                             : NEVER;
-    sampler->span_until = draw_bytes(sampler);
     sampler->on = mode != TM_SAMPLE_OFF || any_rest(sampler);
+    for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
+        if (heap->current[size_class] != NULL)
+            tm_sample_unask(heap, heap->current[size_class]);
+    tm_sample_draw(heap);
     return true;
 }
 
@@ -162,32 +178,27 @@ uint32_t tm_sample_near_chosen(const struct tm_pool *pool)
 /* Whether a block reaches into the page of its pool that is chosen. */
 static bool on_chosen_page(const struct tm_pool *pool, const struct tm_block *block)
 {
+    if (pool->identity < TM_POOL_CHOSEN)
+        return false;
     uint32_t size = tm_classes[pool->size_class].block_size;
     uint32_t page = (uint32_t)(pool->identity - TM_POOL_CHOSEN) << TM_PAGE_SHIFT;
     uint32_t start = (uint16_t)(uintptr_t)block;
     return start < page + TM_PAGE && start + size > page;
 }
 
-/* Puts the blocks of a list that are on the chosen page behind the others. Returns how many others
- * there are. */
-static uint32_t part(const struct tm_pool *pool, struct tm_block **list)
+bool tm_sample_is_chosen(const struct tm_pool *pool, const struct tm_block *block)
 {
-    struct tm_block *block = *list, *plain = NULL, **last = &plain, *chosen = NULL;
+    return tm_heap->sampler.mode == TM_SAMPLE_SOME && on_chosen_page(pool, block);
+}
+
+/* How many blocks at a list's start are not on the chosen page. The order of the list stays, so
+ * that a chosen page fills like any other: what survives there is to stand for what survives
+ * elsewhere. */
+static uint32_t plain_at_start(const struct tm_block *list)
+{
     uint32_t count = 0;
-    do {
-        struct tm_block *next = block->next;
-        if (on_chosen_page(pool, block)) {
-            block->next = chosen;
-            chosen = block;
-        } else {
-            *last = block;
-            last = &block->next;
-            count++;
-        }
-        block = next;
-    } while (block != NULL);
-    *last = chosen;
-    *list = plain;
+    for (; list != NULL && !on_chosen_page(tm_pool_slot(list), list); list = list->next)
+        count++;
     return count;
 }
 
@@ -239,7 +250,7 @@ struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool
     /* What others handed back was in use before, too: that list says nothing of pages. */
     if (pool->identity >= TM_POOL_CHOSEN && heap->sampler.mode == TM_SAMPLE_SOME &&
         (handed_back || tm_sample_near_chosen(pool) != heap->sampler.near_chosen))
-        plain = part(pool, &list);
+        plain = plain_at_start(list);
     return hand_out(heap, pool->size_class, list, count, plain);
 }
 
@@ -248,6 +259,8 @@ struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
     struct tm_sampler *sampler = &heap->sampler;
     struct tm_block *rest = sampler->rest[size_class];
     bool all = sampler->mode == TM_SAMPLE_ALL;
+    if (sampler->mode == TM_SAMPLE_SOME && sampler->rest_plain[size_class] == 0)
+        sampler->rest_plain[size_class] = plain_at_start(rest);
     if (tm_likely(all || (sampler->mode == TM_SAMPLE_SOME && sampler->until[size_class] != 0 &&
                           sampler->rest_plain[size_class] == 0))) {
         sampler->rest[size_class] = rest->next;
@@ -273,6 +286,25 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
     heap->room[size_class] = 0;
 }
 
+void tm_sample_keep_warm(struct tm_heap *heap, unsigned size_class, struct tm_block *block)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    uint32_t count = 0;
+    struct tm_block **last = &block->next;
+    for (*last = heap->bin[size_class]; *last != NULL; last = &(*last)->next)
+        count++;
+    *last = sampler->rest[size_class];
+    heap->bin[size_class] = NULL;
+    sampler->rest[size_class] = block;
+    sampler->rest_count[size_class] += count + 1;
+    sampler->rest_plain[size_class] = 0;
+    /* They are counted when they are handed out; and the room is for one less. */
+    sampler->until[size_class] += count + 1;
+    heap->bin_zero[size_class] = 0;
+    if (--heap->room[size_class] == 0)
+        tm_heap_bin_full(heap, size_class);
+}
+
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
 {
     struct tm_sampler *sampler = &heap->sampler;
@@ -291,7 +323,7 @@ void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
         return;
     unsigned page = (unsigned)((random & UINT32_MAX) * class->pages >> 32);
     pool->identity = (uint8_t)(TM_POOL_CHOSEN + page);
-    /* Nor may a freed block of the page go to the bin while it is warm: who gets it next must be
+    /* A freed block of the page that is kept warm does not go to the bin: who gets it next must be
      * told. */
     if (class->warm != 0) {
         atomic_store_explicit(&pool->told, told_pages(class, page), memory_order_relaxed);

@@ -14,8 +14,9 @@
  * Samples alone cannot attribute free memory: one that pins a page alone would stand for thousands
  * of blocks that do not. So while they are taken some pages are chosen at random, one of each pool
  * that is chosen when it is empty, and every block on such a page is told, whether it is a sample
- * or not: what survives there has a name. When blocks of a chosen pool are drawn those on the page
- * go to `rest`, behind the others, and are dealt out one by one.
+ * or not: what survives there has a name. A drawn list is
+ * dealt in its order, so that a chosen page fills as any other does: the bin gets the blocks before
+ * the next one on a chosen page.
  */
 #ifndef TIDEMARK_SAMPLE_H
 #define TIDEMARK_SAMPLE_H
@@ -44,7 +45,8 @@ struct tm_sampler {
     uint64_t span_until;        /* bytes in spans before the next one is a sample */
     uint32_t until[TM_CLASSES]; /* blocks that the bin may get before the next one is a sample,
                                    without those of `room` in heap.h */
-    struct tm_block *rest[TM_CLASSES]; /* of pool current[class]: behind the bin's blocks */
+    struct tm_block *rest[TM_CLASSES]; /* behind the bin's blocks; of pool current[class], those of
+                                          warm classes of any pool */
     uint32_t rest_count[TM_CLASSES];
     uint32_t rest_plain[TM_CLASSES]; /* of these, at the list's start: not on a chosen page */
     struct tm_block *due; /* the block just handed out that is to be told; NULL: it is not */
@@ -73,15 +75,25 @@ bool tm_sample_follow(struct tm_heap *heap);
 /* Blocks in use on the pages of a chosen pool in which those start that reach into the chosen one.
  */
 uint32_t tm_sample_near_chosen(const struct tm_pool *pool);
+/* Begins all countdowns anew: after a change, once the bins are empty. */
+void tm_sample_draw(struct tm_heap *heap);
+
 /* Deals a list of blocks of the heap's current pool of the class, whose bin is empty. Returns its
- * first. handed_back: by
- * other threads. */
+ * first. handed_back: by other threads. */
 struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
                                 struct tm_block *list, uint32_t count, bool handed_back);
 /* The same with what was left aside. */
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */
 void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count);
+/* Blocks of the pool are handed out from here on. While nobody is told of them, its page is no
+ * chosen one, nor one that was passed. */
+void tm_sample_unask(const struct tm_heap *heap, struct tm_pool *pool);
+/* Who gets the block must be told: it is on a chosen page. */
+bool tm_sample_is_chosen(const struct tm_pool *pool, const struct tm_block *block);
+/* Such a block of a warm class is freed, and is the next to be handed out: what the bin has goes
+ * behind it into `rest`. */
+void tm_sample_keep_warm(struct tm_heap *heap, unsigned size_class, struct tm_block *block);
 /* The heap has a pool of which no block is in use, and is about to hand some out. An empty pool
  * says nothing of who will survive in it, so each time is as good as the first. */
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool);
@@ -91,8 +103,8 @@ void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);
 /* Tells the recorder of the block that is due. */
 void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
                     const struct tm_caller *caller);
-/* A freed block that starts in that page of the pool may not go to a bin while it is warm: it
- * reaches into the chosen one, and who gets it next must be told. */
+/* Frees of blocks that start in that page of the pool are looked at: one may reach into the chosen
+ * page, and who gets it next must be told. */
 bool tm_sample_stays_out(const struct tm_pool *pool, unsigned page);
 /* A block of a page that is `told` is freed, by any thread. */
 void tm_sample_forget(struct tm_pool *pool, void *block);

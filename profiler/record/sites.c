@@ -64,6 +64,7 @@ static _Thread_local struct {
     int64_t untold; /* bytes by which it changed the live ones of all sites since it told */
     const void
         *last; /* the block that it allocated last, while it is live; where all are recorded */
+    uint64_t last_cell; /* and its cell: another block may come to lie at its place */
 } me __attribute__((tls_model("initial-exec")));
 
 static uint64_t load(const uint64_t *value)
@@ -241,9 +242,10 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
         uint64_t now = tm_timeline_now_ns();
         bool exact = (why & TM_WHY_ALL) != 0;
         count_allocation(&table[number], requested, usable, exact, now);
-        me.last = exact ? block : NULL;
         cell = tm_cell_pack(TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0), number, now, requested,
                             usable);
+        me.last = exact ? block : NULL;
+        me.last_cell = cell;
     }
     return cell;
 }
@@ -254,7 +256,7 @@ static void forget(const void *block, size_t usable, uint64_t cell)
     struct tm_site *site = &table[number];
     struct share share = share_of((cell & TM_CELL_EXACT) != 0, usable);
     keep_peak(site);
-    if (me.last == block) {
+    if (me.last == block && me.last_cell == cell) {
         add(&site->temporary_blocks, share.blocks);
         me.last = NULL;
     }
@@ -293,7 +295,7 @@ static bool switch_to(uint32_t sites)
         return false;
     if (on && ever == 0)
         since_ns = tm_timeline_now_ns();
-    until_ns = on ? 0 : tm_timeline_now_ns();
+    until_ns = on ? 0 : tm_timeline_now_ns() + 1; /* 0 says that it goes on */
     ever |= on ? 1u << sites : 0;
     mode = sites;
     if (on) {

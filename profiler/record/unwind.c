@@ -2,6 +2,7 @@
 #include "profiler/record/unwind.h"
 
 #include "profiler/record/copy.h"
+#include "profiler/record/sys.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -10,6 +11,7 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What of libunwind is used, under the names of its library for a process that is not the caller's.
  */
@@ -256,7 +258,37 @@ static bool find_symbols(void *library)
     return true;
 }
 
-int tm_unwind_load(void)
+/* The number that the next descriptor gets, and the one after it; -1: there is none. */
+static void next_descriptors(int numbers[2])
+{
+    for (int i = 0; i < 2; i++)
+        numbers[i] = tm_sys_open("/", O_PATH | O_DIRECTORY, 0);
+    for (int i = 0; i < 2; i++)
+        if (numbers[i] >= 0)
+            tm_sys_close(numbers[i]);
+}
+
+/* libunwind opens a pipe for the checks that it makes in its own process, which are not made here.
+ * It is closed again, so that the program's descriptors are numbered as without it. */
+static unw_addr_space_t create_space(bool alone)
+{
+    int pipe_ends[2] = {-1, -1};
+    if (alone)
+        next_descriptors(pipe_ends);
+    unw_addr_space_t created = libunwind.create(&accessors, 0);
+    if (created != NULL)
+        libunwind.caching(created, UNW_CACHE_GLOBAL);
+    struct stat ends[2];
+    if (pipe_ends[0] < 0 || pipe_ends[1] < 0 || fstat(pipe_ends[0], &ends[0]) != 0 ||
+        fstat(pipe_ends[1], &ends[1]) != 0 || !S_ISFIFO(ends[0].st_mode) ||
+        ends[0].st_ino != ends[1].st_ino)
+        return created;
+    tm_sys_close(pipe_ends[0]);
+    tm_sys_close(pipe_ends[1]);
+    return created;
+}
+
+int tm_unwind_load(bool alone)
 {
     if (tm_unwind_ready())
         return 0;
@@ -266,10 +298,9 @@ int tm_unwind_load(void)
         return library == NULL ? -ENOENT : -ENOSYS;
     }
     tm_copy_start();
-    space = libunwind.create(&accessors, 0);
+    space = create_space(alone);
     if (space == NULL)
         return -ENOMEM;
-    libunwind.caching(space, UNW_CACHE_GLOBAL);
     atomic_store_explicit(&ready, true, memory_order_release);
     return 0;
 }

@@ -16,9 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Loads libunwind, at a safe point: not in a signal handler nor inside malloc. 0 or a negative
- * errno. */
-int tm_unwind_load(void);
+/* Loads libunwind, at a safe point: not in a signal handler nor inside malloc. alone: no other
+ * thread opens or closes descriptors meanwhile. 0 or a negative errno. */
+int tm_unwind_load(bool alone);
 /* It is loaded. */
 bool tm_unwind_ready(void);
 

@@ -214,19 +214,41 @@ static void fork_in_handler(int number)
     (void)number;
 }
 
-/* As crash handlers and watchdogs do, whatever it is that they interrupt. */
+/* Another stack for each depth and place, one size. */
+__attribute__((noinline)) static void allocate_same_from(unsigned depth, unsigned place)
+{
+    char between[16 + place % 67 * 16];
+    opaque(between);
+    if (depth == 0)
+        allocate(64);
+    else
+        allocate_same_from(depth - 1, place);
+    opaque(between);
+}
+
+/* As crash handlers and watchdogs do, while stacks are taken. Blocks of one size, some of which
+ * stay, so that no pages are asked for or given back meanwhile: a fork that interrupts the
+ * allocator while it holds the lock of its arenas waits for ever, whether or not anything is
+ * recorded. */
 static void forks_in_handler(void)
 {
+    enum { STAY = 200 };
+    void *stay[STAY];
     struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
     struct itimerval timer = {{0, 2000}, {0, 2000}};
+    for (int i = 0; i < STAY; i++)
+        CHECK((stay[i] = opaque(malloc(64))) != NULL);
+    allocate_same_from(3, 1);
     CHECK(sigaction(SIGPROF, &action, NULL) == 0);
     CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0);
     uint64_t end = now_ms() + LOOPS_MS;
     for (unsigned i = 0; now_ms() < end; i++)
-        allocate_from(i % 300, i);
+        allocate_same_from(i % 300, i);
     memset(&timer, 0, sizeof timer);
     CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0);
     CHECK(handlers_run > 0);
+    for (int i = 0; i < STAY; i++)
+        free(stay[i]);
 }
 
 /* ---- other programs ---- */

@@ -1,4 +1,4 @@
-/* threads.c: threads come and go by the thousand, are cancelled, end with blocks that others free,
+/* threads.c: threads come and go by the thousand, end with blocks that others free,
  * and free at the very end; the program ends, in each way that there is, while others record.
  */
 #include "tests/sites_stress/stress.h"
@@ -89,47 +89,6 @@ static void late_frees(void)
     }
 }
 
-/* ---- cancellation ---- */
-
-static void free_at_cancellation(void *block)
-{
-    allocate_from(3, 77);
-    free(block);
-}
-
-/* May be cancelled at any instruction, but while it allocates: malloc is no function that allows
- * that. The handlers that then run allocate and free. */
-static void *wait_for_cancellation(void *nothing)
-{
-    int before;
-    void *block = opaque(malloc(100));
-    pthread_cleanup_push(free_at_cancellation, block);
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
-    for (volatile unsigned spins = 0;; spins = spins + 1)
-        if (spins % 100000 == 0) {
-            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-            allocate_from(spins / 100000 % 9, spins);
-            pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
-        }
-    pthread_cleanup_pop(0);
-    return nothing;
-}
-
-static void cancelled(void)
-{
-    for (long i = 0; i < 300; i++) {
-        pthread_t thread;
-        void *result = NULL;
-        CHECK(pthread_create(&thread, NULL, wait_for_cancellation, NULL) == 0);
-        struct timespec pause = {0, i * 20000};
-        nanosleep(&pause, NULL);
-        CHECK(pthread_cancel(thread) == 0);
-        CHECK(pthread_join(thread, &result) == 0);
-        CHECK(result == PTHREAD_CANCELED);
-    }
-    allocate_from(5, 5);
-}
-
 /* ---- the end of the program ---- */
 
 static void *allocate_for_ever(void *number)
@@ -194,7 +153,6 @@ int main(int argc, char **argv)
     static const struct stress_case cases[] = {
         {"churn", churn},
         {"late_frees", late_frees},
-        {"cancelled", cancelled},
         {"endings", endings},
     };
     return run_stress(argc, argv, cases, sizeof cases / sizeof cases[0]);

@@ -8,6 +8,7 @@ once, at the end: what it writes every so many bytes by default is put off.
 import glob
 import os
 import shutil
+import tempfile
 
 import allocators
 
@@ -32,7 +33,7 @@ class Heaptrack(allocators.Allocator):
     def tidy(self):
         for path in glob.glob(self.out + "*"):
             os.unlink(path)
-        for path in glob.glob("/tmp/heaptrack_fifo*"):  # of a script that was killed
+        for path in glob.glob(os.path.join(tempfile.gettempdir(), "heaptrack_fifo*")):  # of a script that was killed
             pid = path.rpartition("fifo")[2]
             if pid.isdigit() and not os.path.exists(f"/proc/{pid}") and os.access(path, os.W_OK):
                 os.unlink(path)

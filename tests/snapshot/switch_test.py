@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import time
 import struct
 import subprocess
 import sys
@@ -125,6 +126,13 @@ class Switch(WithTargets):
 
     def test_stopped(self):
         child = self.start_sleep()
+        # A child has signals blocked until it runs its program.
+        for _ in range(500):
+            with open(f'/proc/{child.pid}/status', encoding='ascii') as status:
+                text = status.read()
+            if text.startswith('Name:\tsleep') and 'SigBlk:\t0000000000000000' in text:
+                break
+            time.sleep(0.01)
         child.send_signal(signal.SIGSTOP)
         self.assertIn('is stopped', self.tidemark('start', child.pid, expect=1))
 

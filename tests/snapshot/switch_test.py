@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 import signal
-import time
 import struct
 import subprocess
 import sys
+import time
 import unittest
 
 from target import TIDEMARK, WithTargets, sections

@@ -26,10 +26,12 @@ static const struct {
        7},
       {"make_name(int)", "/path/to/name.cc", "/usr/bin/service", 7, false, 7}},
      2},
-    {0x2006, {{"evil\033[2J\xff\n", "/path/to/\033]0;x\007.c", "/usr/bin/\033[31m", 1, false, 8}}, 1},
+    {0x2006,
+     {{"evil\033[2J\xff\n", "/path/to/\033]0;x\007.c", "/usr/bin/\033[31m", 1, false, 8}},
+     1},
     {0x3001, {{"main", "/path/to/main.c", "/usr/bin/service", 3, false, 9}}, 1},
     {0x4001, {{"PyDict_New", NULL, "/usr/bin/python3.12", 0, false, 10}}, 1},
-    {0x4002, {{"handler", "/srv/app.py", "[JIT]", 0, false, 11}}, 1},
+    {0x4002, {{"handler", "/path/to/app.py", "[JIT]", 0, false, 11}}, 1},
 };
 
 /* Unknown functions: each address that was asked for has a symbol of its own. */

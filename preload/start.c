@@ -2,10 +2,8 @@
  * allocator works before any of this ran and after all of it is over; what starts here is the
  * configuration and the recorder.
  */
-#include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -13,13 +11,11 @@
 
 #include "allocator/tidemark_alloc.h"
 #include "preload/config.h"
-#include "preload/export.h"
+#include "preload/loading.h"
 #include "preload/signals.h"
 #include "profiler/record/record.h"
 
 static pthread_key_t thread_key;
-
-typedef int dlclose_fn(void *handle);
 
 /* Other libraries' destructors may allocate and free: stay until the last round of them. A thread
  * whose first request came in one of these rounds does not see so many: so each may be the last. */
@@ -102,6 +98,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 {
     (void)argc, (void)argv;
     bool trusted = getauxval(AT_SECURE) == 0;
+    tm_loading_start();
     /* Static: too large for a small stack, and nothing may be allocated for it. */
     static struct tm_config config;
     tm_config_read(in_environment(environment, "TIDEMARK"), trusted, &config);
@@ -126,37 +123,4 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 __attribute__((destructor)) static void stop(void)
 {
     tm_record_exit();
-}
-
-/* libc's, and the recorder is told: what it remembers of code may be of that library. */
-EXPORT int dlclose(void *handle)
-{
-    static _Atomic(dlclose_fn *) next;
-    dlclose_fn *known = atomic_load_explicit(&next, memory_order_relaxed);
-    if (known == NULL) {
-        known = (dlclose_fn *)dlsym(RTLD_NEXT, "dlclose");
-        atomic_store_explicit(&next, known, memory_order_relaxed);
-    }
-    tm_record_unloading();
-    int result = known(handle);
-    tm_record_unloaded();
-    return result;
-}
-
-typedef int main_fn(int argc, char **argv, char **environment);
-typedef int start_main_fn(main_fn *main, int argc, char **argv, void (*init)(void),
-                          void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
-
-/* libc's function that every program's first instructions call, and that calls main: the point at
- * which libc is ready and nothing of the program has run. (In the constructor above it is not: a
- * library that is loaded there has libc initialise itself without arguments and environment.) Both
- * versions of it that programs ask for are one function in glibc since 2.34. */
-start_main_fn __libc_start_main;
-
-EXPORT int __libc_start_main(main_fn *main, int argc, char **argv, void (*init)(void),
-                             void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
-{
-    start_main_fn *next = (start_main_fn *)dlsym(RTLD_NEXT, "__libc_start_main");
-    tm_record_main();
-    return next(main, argc, argv, init, fini, rtld_fini, stack_end);
 }

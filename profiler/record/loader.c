@@ -17,6 +17,14 @@ static bool wanted;  /* atomic: somebody is to start the thread */
 static bool running; /* atomic: it is at work */
 static int forking;  /* atomic: threads that fork; it is not to be started */
 
+/* pthread_create takes the lock of the loader's thread-local storage. Whoever is in dlopen holds
+ * it, and waits for the lock that callbacks of dl_iterate_phdr run under, which in turn may wait
+ * for what the allocating thread holds. So the thread is started while nobody is in there, and
+ * nobody goes in meanwhile: each of the two sees the other. */
+static bool starting;                   /* atomic: a thread is in pthread_create for it */
+static int listing;                     /* atomic: threads in dl_iterate_phdr */
+static _Thread_local unsigned listings; /* calls of it that the thread is in */
+
 static void publish(int result)
 {
     __atomic_store_n(&tidemark_status.unwinder, result == 0 ? READY : result, __ATOMIC_RELEASE);
@@ -43,44 +51,71 @@ static void *load(void *nothing)
     return nothing;
 }
 
-/* With every signal blocked: the program's handlers are not to run on it. */
 static int start_thread(void)
 {
     enum { STACK_BYTES = 256 * 1024 };
     pthread_attr_t attributes;
-    sigset_t all, before;
     pthread_t thread;
     int error = pthread_attr_init(&attributes);
     if (error != 0)
         return error;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&thread, &attributes, load, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return error;
 }
 
+/* False: not now. One of the two sees the other: this thread, or one that forks, or lists. */
+static bool start_if_possible(void)
+{
+    bool possible;
+    __atomic_store_n(&running, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&starting, true, __ATOMIC_SEQ_CST);
+    possible = __atomic_load_n(&forking, __ATOMIC_SEQ_CST) == 0 &&
+               __atomic_load_n(&listing, __ATOMIC_SEQ_CST) == 0;
+    int error = possible ? start_thread() : 0;
+    if (error != 0)
+        publish(-error);
+    if (!possible || error != 0)
+        __atomic_store_n(&running, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&starting, false, __ATOMIC_RELEASE);
+    return possible;
+}
+
+/* With every signal blocked: the program's handlers are not to run on the new thread, nor on this
+ * one while others wait for it. */
 void tm_loader_look(void)
 {
     if (!__atomic_load_n(&wanted, __ATOMIC_RELAXED) ||
         !__atomic_exchange_n(&wanted, false, __ATOMIC_ACQ_REL))
         return;
-    /* One of the two sees the other: this thread, or one that forks. */
-    __atomic_store_n(&running, true, __ATOMIC_SEQ_CST);
     int saved = errno;
-    int error = 0;
-    if (__atomic_load_n(&forking, __ATOMIC_SEQ_CST) != 0)
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (!start_if_possible())
         __atomic_store_n(&wanted, true, __ATOMIC_RELEASE);
-    else
-        error = start_thread();
-    if (error != 0)
-        publish(-error);
-    if (error != 0 || __atomic_load_n(&wanted, __ATOMIC_RELAXED))
-        __atomic_store_n(&running, false, __ATOMIC_RELEASE);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved;
+}
+
+void tm_loader_listing(void)
+{
+    if (listings++ != 0)
+        return;
+    __atomic_fetch_add(&listing, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&starting, __ATOMIC_SEQ_CST)) {
+        __atomic_fetch_sub(&listing, 1, __ATOMIC_SEQ_CST);
+        tm_sys_sleep_ns(100 * 1000);
+        __atomic_fetch_add(&listing, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+void tm_loader_listed(void)
+{
+    if (--listings == 0)
+        __atomic_fetch_sub(&listing, 1, __ATOMIC_RELEASE);
 }
 
 /* A child of which the loader's lock was held by a thread that it does not have could never load
@@ -102,6 +137,8 @@ void tm_loader_fork_parent(void)
 void tm_loader_fork_child(void)
 {
     __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&starting, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&listing, listings != 0, __ATOMIC_RELAXED);
     /* The thread that was at it is not there. */
     if (__atomic_exchange_n(&running, false, __ATOMIC_RELAXED))
         __atomic_store_n(&wanted, true, __ATOMIC_RELAXED);

@@ -63,6 +63,11 @@ void tm_record_exit(void);
 void tm_record_unloading(void);
 void tm_record_unloaded(void);
 
+/* Before the loader's list of objects is gone through (dl_iterate_phdr), and after. Any thread;
+ * keeps errno. */
+void tm_record_listing(void);
+void tm_record_listed(void);
+
 /* The calling thread may end; it may also go on. */
 void tm_record_thread_ends(void);
 

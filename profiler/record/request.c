@@ -334,6 +334,16 @@ void tm_record_unloaded(void)
     tm_unwind_unloaded();
 }
 
+void tm_record_listing(void)
+{
+    tm_loader_listing();
+}
+
+void tm_record_listed(void)
+{
+    tm_loader_listed();
+}
+
 void tm_record_thread_ends(void)
 {
     tm_sites_thread_ends();

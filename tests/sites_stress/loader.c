@@ -58,7 +58,7 @@ static void allocate_from_new_stacks(void)
 
 /* ---- one holds the lock, the other must get on ---- */
 
-static sem_t held, done;
+static sem_t held, done, opening;
 
 static void *allocate_while_held(void *nothing)
 {
@@ -166,23 +166,38 @@ static void start_in_constructor(void)
 static int start_on_object(struct dl_phdr_info *info, size_t size, void *first)
 {
     (void)info, (void)size;
-    if (*(bool *)first)
+    if (*(bool *)first) {
+        sem_post(&opening);
+        sleep_ms(100);
         start_and_let_the_other_allocate();
+    }
     *(bool *)first = false;
     return 0;
 }
 
+static void *open_when_told(void *nothing)
+{
+    sem_wait(&opening);
+    open_and_close();
+    return nothing;
+}
+
+/* And a third opens a library: it has to wait for the lock of the list, with all others that the
+ * loader has in its hands. */
 static void start_in_iterate(void)
 {
     bool first = true;
-    pthread_t other;
+    pthread_t other, opener;
+    sem_init(&opening, 0, 0);
     status_here(); /* dlsym, which in the callback would wait for whoever is in dlopen, and he for
                       it */
     sem_init(&held, 0, 0);
     sem_init(&done, 0, 0);
     CHECK(pthread_create(&other, NULL, allocate_while_held, NULL) == 0);
+    CHECK(pthread_create(&opener, NULL, open_when_told, NULL) == 0);
     dl_iterate_phdr(start_on_object, &first);
     CHECK(pthread_join(other, NULL) == 0);
+    CHECK(pthread_join(opener, NULL) == 0);
     wait_for_the_unwinder();
 }
 

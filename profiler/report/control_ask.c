@@ -17,20 +17,26 @@ void tm_target_pause(void)
     nanosleep(&pause, NULL);
 }
 
+static bool is_stopped(const struct tm_target *target)
+{
+    char state = tm_target_state(target);
+    return state == 'T' || state == 't';
+}
+
 /* Says why nothing came within the time. Always 1. */
 static int explain_silence(const struct tm_target *target)
 {
     int pid = (int)target->pid;
-    char state = tm_target_state(target);
     if (!tm_target_is_alive(target))
         tm_error("process %d (%s) ended before it did what was asked", pid, target->program);
-    else if (state == 'T' || state == 't')
+    else if (is_stopped(target))
         tm_error("process %d (%s) is stopped: the request waits until it goes on (kill -CONT %d)",
                  pid, target->program, pid);
     else
         tm_error("process %d (%s) has not taken the signal within %d s (state %c): it may be in an "
                  "uninterruptible system call; try again",
-                 pid, target->program, (int)(POLLS * POLL_NS / 1000000000), state);
+                 pid, target->program, (int)(POLLS * POLL_NS / 1000000000),
+                 tm_target_state(target));
     return 1;
 }
 
@@ -47,8 +53,9 @@ int tm_target_ask(struct tm_target *target, enum tm_request request, const uint3
             break;
         if (*counter != before)
             return 0;
-        /* A signal that came while the same one was pending is lost. */
-        if (i % RESEND_EVERY == 0 && !tm_target_is_pending(target) &&
+        /* A signal that came while the same one was pending is lost. (One that is stopped may be so
+         * at the first instruction of the handler, where all signals are blocked.) */
+        if (i % RESEND_EVERY == 0 && !tm_target_is_pending(target) && !is_stopped(target) &&
             (tm_target_check_signal(target) != 0 || tm_target_send(target, request) != 0))
             return 1;
     }

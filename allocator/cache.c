@@ -145,11 +145,9 @@ static uint64_t purge_pages(char *base, uint64_t mask)
 static void purge_cells(const struct tm_arena *arena)
 {
     char *base = tm_arena_base(arena);
-    if (tm_cells_of_slot(base) == NULL)
-        return;
     for (unsigned slot = 0; slot < TM_ARENA_SLOTS; slot++)
         if ((arena->used & tm_mask64(slot * TM_SLOT_PAGES, TM_SLOT_PAGES)) == 0)
-            tm_cells_purge(base + slot * TM_SLOT, 1);
+            tm_cells_purge(base + slot * TM_SLOT);
 }
 
 /* Purges the coldest arenas until at most `target` bytes are cached. */

@@ -18,11 +18,11 @@ bool tm_cells_make(const void *address)
     return true;
 }
 
-void tm_cells_purge(const void *address, unsigned slots)
+void tm_cells_purge(const void *address)
 {
     tm_cell *cells = tm_cells_of_slot(address);
     if (cells != NULL)
-        tm_os_purge((void *)cells, slots * TM_SLOT_CELLS * sizeof *cells);
+        tm_os_purge((void *)cells, TM_SLOT_CELLS * sizeof *cells);
 }
 
 void tm_cells_place(const struct tm_chunk *chunk, uintptr_t *base, uint64_t *bytes)

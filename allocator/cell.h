@@ -24,9 +24,9 @@ static inline tm_cell *tm_cells_of_slot(const void *address)
 /* Sees to it that the chunk of an address has cells. False: no memory. */
 bool tm_cells_make(const void *address);
 
-/* Gives back the pages of cells of so many slots from the one that `address` lies in, of one chunk,
- * in which nothing is in use nor can be taken meanwhile. */
-void tm_cells_purge(const void *address, unsigned slots);
+/* Gives back the cells of the slot that `address` lies in, in which nothing is in use nor can be
+ * taken meanwhile. */
+void tm_cells_purge(const void *address);
 
 /* For the census: address and bytes of the cells of a chunk; 0 bytes: none. */
 void tm_cells_place(const struct tm_chunk *chunk, uintptr_t *base, uint64_t *bytes);

@@ -77,7 +77,7 @@ void tm_heap_settle(struct tm_heap *heap)
     /* Past its end a thread is told nothing of: it has no heap of its own. */
     if (heap == tm_heap && tm_sample_follow(heap)) {
         empty_bins(heap);
-        tm_sample_draw(heap); /* nobody had counted what was in them */
+        tm_sample_draw(heap);
     }
     uint32_t trims = atomic_load_explicit(&trim_calls, memory_order_relaxed);
     if (trims != heap->trim_seen) {

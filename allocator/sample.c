@@ -136,7 +136,6 @@ bool tm_sample_follow(struct tm_heap *heap)
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
         if (heap->current[size_class] != NULL)
             tm_sample_unask(heap, heap->current[size_class]);
-    tm_sample_draw(heap);
     return true;
 }
 
@@ -402,7 +401,9 @@ static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsign
     return false;
 }
 
-bool tm_sample_stays_out(const struct tm_pool *pool, unsigned page)
+/* Frees of blocks that start in that page are looked at for good: one may reach into the chosen
+ * page, and who gets it next must be told. */
+static bool always_told(const struct tm_pool *pool, unsigned page)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
     return class->warm != 0 && pool->identity >= TM_POOL_CHOSEN &&
@@ -412,8 +413,7 @@ bool tm_sample_stays_out(const struct tm_pool *pool, unsigned page)
 /* The owner alone makes counted cells: what he does not find is not there. */
 static void look_at_page(struct tm_pool *pool, unsigned page)
 {
-    if (tm_sample_stays_out(pool, page) ||
-        any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
+    if (always_told(pool, page) || any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
         return;
     uint16_t bit = (uint16_t)(1u << page);
     uint16_t before = atomic_fetch_and_explicit(&pool->told, (uint16_t)~bit, memory_order_relaxed);

@@ -69,7 +69,8 @@ extern _Atomic bool tm_sample_ever;
 extern _Atomic uint64_t tm_sample_missed;
 
 /* Makes the heap follow what is in force. True if that is something else than before. Not in the
- * middle of a refill; the caller empties the bins, whose blocks nobody counted. */
+ * middle of a refill; the caller empties the bins, whose blocks nobody counted, and then begins the
+ * countdowns with tm_sample_draw(). */
 bool tm_sample_follow(struct tm_heap *heap);
 
 /* Blocks in use on the pages of a chosen pool in which those start that reach into the chosen one.
@@ -103,9 +104,6 @@ void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);
 /* Tells the recorder of the block that is due. */
 void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
                     const struct tm_caller *caller);
-/* Frees of blocks that start in that page of the pool are looked at: one may reach into the chosen
- * page, and who gets it next must be told. */
-bool tm_sample_stays_out(const struct tm_pool *pool, unsigned page);
 /* A block of a page that is `told` is freed, by any thread. */
 void tm_sample_forget(struct tm_pool *pool, void *block);
 /* Takes a span's cell out of the records, or puts it back; 0: it is not recorded. A record taken

@@ -121,7 +121,8 @@ static struct tm_heap *settle_in(void)
     if (heap == NULL)
         return NULL;
     tm_heap = heap;
-    tm_sample_follow(heap);
+    if (tm_sample_follow(heap))
+        tm_sample_draw(heap);
     /* May allocate itself; the heap is in place. */
     if (tm_on_thread_heap != NULL)
         tm_on_thread_heap();

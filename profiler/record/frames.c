@@ -6,12 +6,11 @@
 #include "allocator/lock.h"
 #include "profiler/format/snapshot.h"
 #include "profiler/record/mask.h"
+#include "profiler/record/reserve.h"
 #include "profiler/record/stack.h"
-#include "profiler/record/sys.h"
 #include "profiler/record/unwind.h"
 
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 enum {
     HEADS = 1 << 18,
@@ -25,7 +24,7 @@ struct table {
     _Atomic uint32_t heads[HEADS];
 };
 
-static _Atomic(struct table *) table;
+static _Atomic(void *) place; /* of the table */
 static _Atomic uint32_t count = 1;
 struct tm_frames_counts tm_frames_counts;
 
@@ -49,23 +48,17 @@ static void unlock(struct tm_mask mask)
 
 bool tm_frames_start(void)
 {
-    if (atomic_load_explicit(&table, memory_order_acquire) != NULL)
-        return true;
-    long place = tm_sys6(SYS_mmap, 0, sizeof(struct table), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (place < 0 && place > -4096)
-        return false;
-    /* Huge pages would make a few frames cost megabytes. */
-    tm_sys3(SYS_madvise, place, sizeof(struct table), MADV_NOHUGEPAGE);
-    struct table *expected = NULL;
-    if (!atomic_compare_exchange_strong(&table, &expected, (struct table *)place))
-        tm_sys3(SYS_munmap, place, sizeof(struct table), 0);
-    return true;
+    return tm_reserve_once(&place, sizeof(struct table));
+}
+
+static struct table *table(void)
+{
+    return atomic_load_explicit(&place, memory_order_relaxed);
 }
 
 struct tm_frame *tm_frames(void)
 {
-    return atomic_load_explicit(&table, memory_order_relaxed)->frames;
+    return table()->frames;
 }
 
 uint32_t tm_frames_count(void)
@@ -75,9 +68,9 @@ uint32_t tm_frames_count(void)
 
 const void *tm_frames_place(size_t *bytes)
 {
-    struct table *place = atomic_load_explicit(&table, memory_order_acquire);
-    *bytes = place == NULL ? 0 : sizeof *place;
-    return place;
+    const void *base = atomic_load_explicit(&place, memory_order_acquire);
+    *bytes = base == NULL ? 0 : sizeof(struct table);
+    return base;
 }
 
 /* ---- looking up ---- */
@@ -85,7 +78,7 @@ const void *tm_frames_place(size_t *bytes)
 static _Atomic uint32_t *head_of(uint64_t ip, uint32_t below)
 {
     uint64_t hash = (ip ^ (uint64_t)below << 40) * UINT64_C(0x9e3779b97f4a7c15);
-    return &atomic_load_explicit(&table, memory_order_relaxed)->heads[hash >> 46];
+    return &table()->heads[hash >> 46];
 }
 
 static_assert(HEADS == 1 << (64 - 46), "the shift above");

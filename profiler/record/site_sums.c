@@ -2,13 +2,12 @@
 #include "profiler/record/site_sums.h"
 
 #include "profiler/record/cells.h"
+#include "profiler/record/reserve.h"
 #include "profiler/record/sites.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/timeline.h"
 #include "profiler/record/weight.h"
 #include "profiler/record/writer.h"
-
-#include <sys/mman.h>
 
 static const struct tm_snapshot_recording *recording;
 static struct tm_snapshot_site *sums; /* recording->site_count of them */
@@ -23,12 +22,8 @@ bool tm_site_sums_start(const struct tm_snapshot_recording *given)
 {
     recording = given;
     now_ns = tm_timeline_now_ns();
-    long place = tm_sys6(SYS_mmap, 0, (long)bytes_of_sums(), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (place < 0 && place > -4096)
-        return false;
-    sums = (struct tm_snapshot_site *)place;
-    return true;
+    sums = tm_reserve(bytes_of_sums());
+    return sums != NULL;
 }
 
 void tm_site_sums_free(void)

@@ -12,12 +12,12 @@
 #include "profiler/record/frames.h"
 #include "profiler/record/loader.h"
 #include "profiler/record/mask.h"
+#include "profiler/record/reserve.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/timeline.h"
 #include "profiler/record/unwind.h"
 #include "profiler/record/weight.h"
 
-#include <sys/mman.h>
 #include <sys/single_threaded.h>
 
 static_assert((int)TM_SITES_OFF == (int)TM_SAMPLE_OFF, "modes are the same");
@@ -29,6 +29,7 @@ enum {
     OTHERS = 1,         /* number of the site for what no other has room for */
     CHOSEN_ONE_IN = 16, /* of so many pools one has a page of which every block's site is known */
     GROUPS = 16,
+    TABLE_BYTES = TM_SITES_MAX * sizeof(struct tm_site),
 };
 
 /* Upper ends of the steps of lifetimes. */
@@ -38,7 +39,7 @@ static const uint64_t LIFETIMES_NS[TM_LIFETIMES] = {
     UINT64_C(320) * 1000000000,   UINT64_C(3600) * 1000000000,
     UINT64_C(36000) * 1000000000, UINT64_MAX};
 
-static _Atomic(struct tm_site *) table;
+static _Atomic(void *) place; /* of the table: TABLE_BYTES */
 static uint32_t site_count = OTHERS + 1;
 static struct tm_lock lock; /* for who adds a site; a leaf */
 
@@ -66,6 +67,12 @@ static _Thread_local struct {
         *last; /* the block that it allocated last, while it is live; where all are recorded */
     uint64_t last_cell; /* and its cell: another block may come to lie at its place */
 } me __attribute__((tls_model("initial-exec")));
+
+/* Once anything is recorded. */
+static struct tm_site *table(void)
+{
+    return atomic_load_explicit(&place, memory_order_relaxed);
+}
 
 static uint64_t load(const uint64_t *value)
 {
@@ -105,15 +112,15 @@ static uint32_t root_of_thread(void)
 
 static uint32_t new_site(uint32_t frame)
 {
-    struct tm_frame *place = &tm_frames()[frame];
+    struct tm_frame *innermost = &tm_frames()[frame];
     struct tm_mask mask = tm_mask_all(); /* as in frames.c */
     tm_lock(&lock);
-    uint32_t number = atomic_load_explicit(&place->site, memory_order_relaxed);
+    uint32_t number = atomic_load_explicit(&innermost->site, memory_order_relaxed);
     if (number == 0 && site_count < TM_SITES_MAX) {
         number = site_count;
-        table[number].frame = frame;
+        table()[number].frame = frame;
         __atomic_store_n(&site_count, number + 1, __ATOMIC_RELEASE);
-        atomic_store_explicit(&place->site, number, memory_order_release);
+        atomic_store_explicit(&innermost->site, number, memory_order_release);
     }
     tm_unlock(&lock);
     tm_mask_restore(mask);
@@ -241,7 +248,7 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
     if (why != TM_WHY_IDENTITY) {
         uint64_t now = tm_timeline_now_ns();
         bool exact = (why & TM_WHY_ALL) != 0;
-        count_allocation(&table[number], requested, usable, exact, now);
+        count_allocation(&table()[number], requested, usable, exact, now);
         cell = tm_cell_pack(TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0), number, now, requested,
                             usable);
         me.last = exact ? block : NULL;
@@ -253,7 +260,7 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
 static void forget(const void *block, size_t usable, uint64_t cell)
 {
     uint32_t number = tm_cell_site(cell);
-    struct tm_site *site = &table[number];
+    struct tm_site *site = &table()[number];
     struct share share = share_of((cell & TM_CELL_EXACT) != 0, usable);
     keep_peak(site);
     if (me.last == block && me.last_cell == cell) {
@@ -271,27 +278,11 @@ static void forget(const void *block, size_t usable, uint64_t cell)
 
 /* ---- on and off ---- */
 
-static bool map_table(void)
-{
-    enum { BYTES = TM_SITES_MAX * sizeof(struct tm_site) };
-    if (atomic_load_explicit(&table, memory_order_acquire) != NULL)
-        return true;
-    long place = tm_sys6(SYS_mmap, 0, BYTES, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (place < 0 && place > -4096)
-        return false;
-    tm_sys3(SYS_madvise, place, BYTES, MADV_NOHUGEPAGE);
-    struct tm_site *expected = NULL;
-    if (!atomic_compare_exchange_strong(&table, &expected, (struct tm_site *)place))
-        tm_sys3(SYS_munmap, place, BYTES, 0);
-    return true;
-}
-
 /* False: no memory. */
 static bool switch_to(uint32_t sites)
 {
     bool on = sites != TM_SITES_OFF;
-    if (on && (!tm_frames_start() || !map_table()))
+    if (on && (!tm_frames_start() || !tm_reserve_once(&place, TABLE_BYTES)))
         return false;
     if (on && ever == 0)
         since_ns = tm_timeline_now_ns();
@@ -358,7 +349,7 @@ void tm_sites_fork_child(bool children)
 
 const struct tm_site *tm_sites(void)
 {
-    return atomic_load_explicit(&table, memory_order_acquire);
+    return atomic_load_explicit(&place, memory_order_acquire);
 }
 
 uint32_t tm_sites_count(void)
@@ -368,9 +359,9 @@ uint32_t tm_sites_count(void)
 
 const void *tm_sites_place(size_t *bytes)
 {
-    const struct tm_site *place = tm_sites();
-    *bytes = place == NULL ? 0 : TM_SITES_MAX * sizeof(struct tm_site);
-    return place;
+    const struct tm_site *sites = tm_sites();
+    *bytes = sites == NULL ? 0 : TABLE_BYTES;
+    return sites;
 }
 
 void tm_sites_describe(struct tm_snapshot_recording *out)

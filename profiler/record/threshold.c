@@ -15,12 +15,12 @@
 
 #include "allocator/census.h"
 #include "allocator/hooks.h"
+#include "profiler/record/clock.h"
 #include "profiler/record/procfile.h"
 #include "profiler/record/record.h"
 #include "profiler/record/text.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 static const uint64_t LOOK_NS = 100 * 1000 * 1000;
 enum { STEPS = 64, KERNEL_PAGE = 4096 };
@@ -31,14 +31,6 @@ static atomic_flag busy = ATOMIC_FLAG_INIT; /* one thread looks; others pass by 
 static bool above;                          /* the crossing is dealt with; guarded by `busy` */
 static _Atomic uint64_t due_in_use;         /* bytes in use at which the next look is due */
 static _Atomic uint64_t due_ns;             /* time at which it is, CLOCK_MONOTONIC_COARSE */
-
-/* Answered in user space by the vDSO, without a system call. */
-static uint64_t coarse_now(void)
-{
-    struct timespec now = {0, 0};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
 
 /* 0, or a negative errno. */
 static int read_rss(uint64_t *rss)
@@ -79,7 +71,7 @@ static void tick(void)
     uint64_t at = atomic_load_explicit(&limit, memory_order_relaxed);
     if (at == 0)
         return;
-    uint64_t now = coarse_now();
+    uint64_t now = tm_clock_coarse_ns();
     uint64_t in_use = tm_census_in_use();
     if ((in_use < atomic_load_explicit(&due_in_use, memory_order_relaxed) &&
          now < atomic_load_explicit(&due_ns, memory_order_relaxed)) ||

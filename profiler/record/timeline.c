@@ -10,11 +10,11 @@
 
 #include "allocator/census.h"
 #include "allocator/hooks.h"
+#include "profiler/record/clock.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <time.h>
 
 /* Guarded by `busy`. On pages of its own, so that they can be counted as the recorder's. */
 static struct tm_snapshot_moment moments[TM_TIMELINE_MOMENTS] __attribute__((aligned(4096)));
@@ -27,15 +27,6 @@ static struct tm_snapshot_moment highest; /* since the last moment stored; guard
 static _Atomic uint64_t highest_in_use;
 static uint64_t interval; /* ns; guarded by `busy` after start */
 static uint64_t start;    /* CLOCK_MONOTONIC_COARSE in ns at start */
-
-/* Answered in user space by the vDSO: some nanoseconds, and no system call that seccomp could
- * refuse. */
-static uint64_t coarse_now(void)
-{
-    struct timespec now = {0, 0};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t in_use(const struct tm_snapshot_moment *moment)
 {
@@ -86,7 +77,7 @@ static void store(const struct tm_snapshot_moment *moment)
 
 static void tick(void)
 {
-    uint64_t now = coarse_now();
+    uint64_t now = tm_clock_coarse_ns();
     bool due = now >= atomic_load_explicit(&next, memory_order_relaxed);
     bool high = tm_census_in_use() > atomic_load_explicit(&highest_in_use, memory_order_relaxed);
     /* The flag is tried only where there is something to do: most calls are neither due nor a new
@@ -106,7 +97,7 @@ static void tick(void)
 
 void tm_timeline_start(uint64_t interval_ns)
 {
-    start = coarse_now();
+    start = tm_clock_coarse_ns();
     interval = interval_ns;
     if (interval_ns != 0)
         atomic_store(&tm_hook_tick, tick);
@@ -127,7 +118,7 @@ void tm_timeline_fork_child(void)
 
 uint64_t tm_timeline_now_ns(void)
 {
-    return coarse_now() - start;
+    return tm_clock_coarse_ns() - start;
 }
 
 size_t tm_timeline_copy(struct tm_snapshot_moment *to)
@@ -140,7 +131,7 @@ size_t tm_timeline_copy(struct tm_snapshot_moment *to)
     for (size_t i = 0; i < end && i < TM_TIMELINE_MOMENTS; i++)
         if (i < done || i >= 2 * done)
             to[count++] = moments[i];
-    to[count++] = moment_now(coarse_now());
+    to[count++] = moment_now(tm_clock_coarse_ns());
     return count;
 }
 

@@ -5,6 +5,8 @@
 #ifndef TIDEMARK_REPORT_COMMAND_H
 #define TIDEMARK_REPORT_COMMAND_H
 
+#include <stdio.h>
+
 int tm_command_run(int argc, char **argv);
 int tm_command_snapshot(int argc, char **argv);
 int tm_command_start(int argc, char **argv);
@@ -12,6 +14,10 @@ int tm_command_stop(int argc, char **argv);
 int tm_command_trim(int argc, char **argv);
 int tm_command_report(int argc, char **argv);
 int tm_command_compare(int argc, char **argv);
+
+/* For a command that takes a PID and nothing else: the exit status if that is no PID, or --help; -1
+ * to go on with argv[1]. */
+int tm_take_one_pid(int argc, char **argv, void (*print_help)(FILE *out));
 
 /* Prints "tidemark: …" and a newline on stderr. Every message says what happened, with the value,
  * and what to do. */

@@ -5,7 +5,6 @@
 #include "profiler/format/snapshot.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static void print_help(FILE *out)
 {
@@ -20,15 +19,10 @@ static void print_help(FILE *out)
 int tm_command_stop(int argc, char **argv)
 {
     struct tm_target target;
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        print_help(stdout);
-        return 0;
-    }
-    if (argc != 2) {
-        print_help(stderr);
-        return 2;
-    }
-    int result = tm_target_switch_sites(argv[1], TM_SITES_OFF, &target);
+    int result = tm_take_one_pid(argc, argv, print_help);
+    if (result >= 0)
+        return result;
+    result = tm_target_switch_sites(argv[1], TM_SITES_OFF, &target);
     if (result != 0)
         return result;
     if (target.status_at == 0)

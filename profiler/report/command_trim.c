@@ -4,7 +4,6 @@
 #include "profiler/report/control.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { SETTLE_POLLS = 20 };
@@ -36,15 +35,10 @@ static double rss_mib(pid_t pid)
 int tm_command_trim(int argc, char **argv)
 {
     struct tm_target target;
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        print_help(stdout);
-        return 0;
-    }
-    if (argc != 2) {
-        print_help(stderr);
-        return 2;
-    }
-    int result = tm_target_find(argv[1], &target);
+    int result = tm_take_one_pid(argc, argv, print_help);
+    if (result >= 0)
+        return result;
+    result = tm_target_find(argv[1], &target);
     if (result == 0)
         result = tm_target_check_signal(&target);
     if (result != 0)

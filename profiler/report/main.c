@@ -2,6 +2,7 @@
 #include "profiler/report/command.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,23 @@ void tm_error(const char *format, ...)
     va_end(arguments);
 }
 
+static bool is_help(const char *argument)
+{
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+int tm_take_one_pid(int argc, char **argv, void (*print)(FILE *out))
+{
+    if (argc == 2 && is_help(argv[1])) {
+        print(stdout);
+        return 0;
+    }
+    if (argc == 2)
+        return -1;
+    print(stderr);
+    return 2;
+}
+
 static void print_help(FILE *out)
 {
     fputs(
@@ -51,8 +69,7 @@ int main(int argc, char **argv)
         print_help(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return 0;
     }

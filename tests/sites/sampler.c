@@ -8,6 +8,7 @@
 #include "tests/sites/sampler.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { SITE_SHIFT = 8 };
@@ -220,4 +221,37 @@ void sampler_install(void)
     tm_sample_seed(1);
     atomic_store(&tm_hook_record, told);
     atomic_store(&tm_hook_forget, ended);
+}
+
+/* ---- batches ---- */
+
+static size_t size_of(unsigned i)
+{
+    static const size_t sizes[] = {64, 300, 1500, 40000};
+    return sizes[i % 3 == 0 && i % 30 == 0 ? 3 : i % 3];
+}
+
+void *take_batch(void *given)
+{
+    struct batch *batch = given;
+    for (unsigned i = 0; i < BATCH; i++)
+        batch->blocks[i] = take(batch->site, size_of(i));
+    return NULL;
+}
+
+void *give_and_take(void *given)
+{
+    struct batch *batches = given;
+    for (unsigned i = 0; i < BATCH; i++) {
+        give(batches[0].site, batches[0].blocks[i]);
+        batches[1].blocks[i] = take(batches[1].site, size_of(i));
+    }
+    return NULL;
+}
+
+void in_thread(void *(*body)(void *), struct batch *batch)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, body, batch), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
 }

@@ -44,6 +44,18 @@ void check_nothing_live(void);
  * live at the end of a round that nothing can be said of them. */
 void check(double within, double within_live);
 
+/* Blocks of several sizes of one site. */
+enum { BATCH = 3000 };
+struct batch {
+    unsigned site;
+    void *blocks[BATCH];
+};
+void *take_batch(void *batch);
+/* Frees a batch while it takes the next one behind it. */
+void *give_and_take(void *batches);
+/* Does that on a thread of its own, to its end. */
+void in_thread(void *(*body)(void *), struct batch *batch);
+
 /* The same numbers in each run. */
 unsigned dice(unsigned below);
 

@@ -208,44 +208,6 @@ static void threads_that_end(void **nothing)
     check(0.05, 0.05);
 }
 
-enum { BATCH = 3000 };
-struct batch {
-    unsigned site;
-    void *blocks[BATCH];
-};
-
-static size_t size_of(unsigned i)
-{
-    static const size_t sizes[] = {64, 300, 1500, 40000};
-    return sizes[i % 3 == 0 && i % 30 == 0 ? 3 : i % 3];
-}
-
-static void *take_batch(void *given)
-{
-    struct batch *batch = given;
-    for (unsigned i = 0; i < BATCH; i++)
-        batch->blocks[i] = take(batch->site, size_of(i));
-    return NULL;
-}
-
-/* Frees another's batch while it takes one. */
-static void *give_and_take(void *given)
-{
-    struct batch *batches = given;
-    for (unsigned i = 0; i < BATCH; i++) {
-        give(batches[0].site, batches[0].blocks[i]);
-        batches[1].blocks[i] = take(batches[1].site, size_of(i));
-    }
-    return NULL;
-}
-
-static void in_thread(void *(*body)(void *), struct batch *batch)
-{
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, body, batch), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
 static void freed_by_others(void **nothing)
 {
     static struct batch batches[3] = {{.site = 0}, {.site = 1}, {.site = 2}};

@@ -1,0 +1,29 @@
+/* reserve.c: see reserve.h. */
+#include "profiler/record/reserve.h"
+
+#include "profiler/record/sys.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+void *tm_reserve(size_t bytes)
+{
+    long place = tm_sys6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place < 0 && place > -4096)
+        return NULL;
+    tm_sys3(SYS_madvise, place, (long)bytes, MADV_NOHUGEPAGE);
+    return (void *)place;
+}
+
+bool tm_reserve_once(_Atomic(void *) *place, size_t bytes)
+{
+    if (atomic_load_explicit(place, memory_order_acquire) != NULL)
+        return true;
+    void *expected = NULL, *fresh = tm_reserve(bytes);
+    if (fresh == NULL)
+        return false;
+    if (!atomic_compare_exchange_strong(place, &expected, fresh))
+        tm_sys3(SYS_munmap, (long)fresh, (long)bytes, 0);
+    return true;
+}

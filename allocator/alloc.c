@@ -10,6 +10,7 @@
 #include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/span.h"
+#include "allocator/tell.h"
 #include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
 
@@ -100,6 +101,36 @@ void *tm_take(size_t size)
     return take(size);
 }
 
+/* A block of which the recorder is told when it is freed lies apart: in a pool of a thread's it
+ * would lead all frees into that pool, a thousand of others, off the fast path. Where another
+ * cannot be had it stays. (The block that is given back for it is the next to be handed out.) */
+static void *move_apart(struct tm_pool *pool, void *block, size_t requested)
+{
+    void *apart = tm_thread_take_apart(pool->size_class);
+    if (apart == NULL)
+        return block;
+    memcpy(apart, block, requested);
+    tm_free(block);
+    return apart;
+}
+
+void *tm_tell(void *block, size_t requested, const struct tm_caller *caller)
+{
+    struct tm_heap *heap = tm_heap;
+    unsigned why = heap->sampler.due_why;
+    if (why == TM_WHY_IDENTITY) {
+        tm_tell_name(heap, block, caller);
+        return block;
+    }
+    /* On a chosen page every block stays: what survives there is as it is elsewhere. Frees of warm
+     * classes are on no fast path. */
+    struct tm_pool *pool = tm_in_chunk(block) ? tm_pool_of(block) : NULL;
+    if (pool != NULL && why == TM_WHY_SAMPLE && tm_classes[pool->size_class].warm == 0)
+        block = move_apart(pool, block, requested);
+    tm_tell_block(heap, block, requested, caller);
+    return block;
+}
+
 static __attribute__((noinline)) void *take_and_tell(size_t size)
 {
     return tm_told(take(size), size);
@@ -188,7 +219,7 @@ static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm
 static uint64_t take_cell(void *span)
 {
     return tm_unlikely(atomic_load_explicit(&tm_sample_ever, memory_order_relaxed))
-               ? tm_sample_take_span_cell(span)
+               ? tm_tell_take_span_cell(span)
                : 0;
 }
 
@@ -201,7 +232,7 @@ void tm_free_span(void *ptr)
     if (!tm_span_give(ptr))
         complain(ptr);
     if (tm_unlikely(cell != 0))
-        tm_sample_end(ptr, bytes, cell);
+        tm_tell_end(ptr, bytes, cell);
 }
 
 static inline void free_in_pool(struct tm_pool *pool, void *ptr)
@@ -217,9 +248,11 @@ static inline void free_in_pool(struct tm_pool *pool, void *ptr)
 
 static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 {
-    tm_sample_forget(pool, ptr);
+    bool counted = tm_tell_freed(pool, ptr);
     if (tm_heap->room[pool->size_class] != 0 && tm_sample_is_chosen(pool, ptr))
         tm_sample_keep_warm(tm_heap, pool->size_class, ptr);
+    else if (counted && tm_heap->sampler.mode == TM_SAMPLE_SOME)
+        free_block(pool, ptr); /* it goes back to its like (move_apart) */
     else
         free_in_pool(pool, ptr);
 }
@@ -257,9 +290,9 @@ static void *resize_span(void *ptr, size_t usable, size_t size)
     void *resized = tm_span_resize(ptr, size);
     if (tm_unlikely(cell != 0)) {
         if (resized == NULL)
-            tm_sample_put_span_cell(ptr, cell);
+            tm_tell_put_span_cell(ptr, cell);
         else
-            tm_sample_end(ptr, usable, cell);
+            tm_tell_end(ptr, usable, cell);
     }
     return resized == NULL ? NULL : dealt(resized);
 }

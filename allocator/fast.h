@@ -13,6 +13,10 @@ void *tm_take(size_t size);
 void tm_free_slow(struct tm_pool *pool, void *ptr);
 void tm_free_span(void *ptr);
 
+/* Tells the recorder of the block that is due. Returns it, or another one of its class with what is
+ * in it. */
+void *tm_tell(void *block, size_t requested, const struct tm_caller *caller);
+
 /* Tells the recorder of a block that was just taken, if it is one that he is to know of. Every
  * function that the program calls and that may have taken one ends with it, outside all locks and
  * slow paths. */
@@ -21,7 +25,7 @@ static inline __attribute__((always_inline)) void *tm_told(void *block, size_t r
     struct tm_heap *heap = tm_heap;
     if (tm_unlikely(heap->sampler.due != NULL) && heap->sampler.due == block) {
         struct tm_caller caller = tm_caller_here();
-        tm_sample_tell(heap, block, requested, &caller);
+        return tm_tell(block, requested, &caller);
     }
     return block;
 }

@@ -82,25 +82,27 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
     return pool;
 }
 
-/* Blocks of the pool for a bin; NULL: it has none. */
-static struct tm_block *draw(struct tm_pool *pool, bool *zero)
+/* Blocks of the pool for a bin; NULL: it has none. *handed_back: so many of them, which is all or
+ * none, were handed back by others. */
+static struct tm_block *draw(struct tm_pool *pool, bool *zero, uint32_t *handed_back)
 {
     *zero = false;
+    *handed_back = 0;
     struct tm_block *list = NULL;
     if (pool->free != NULL && !pool->thin)
         list = tm_pool_take_free(pool);
     if (list == NULL && pool->sifted_pages != 0)
         list = tm_pool_take_sifted(pool);
     if (list == NULL)
-        list = tm_pool_take_remote(pool);
+        list = tm_pool_take_remote(pool, handed_back);
     if (list == NULL && pool->uncarved != 0)
         list = tm_pool_carve(pool, zero);
     return list;
 }
 
 /* Takes the first block of a list and puts the others into the bin. */
-static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
-                                     struct tm_block *list, bool zero)
+static inline struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
+                                            struct tm_block *list, bool zero)
 {
     heap->bin[size_class] = list->next;
     heap->bin_zero[size_class] = zero;
@@ -112,7 +114,7 @@ static struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
 /* Whether the whole list can go into the bin, as no block of it is one to be told of. Counts it if
  * so.
  */
-static bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint32_t count)
+static inline bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint32_t count)
 {
     struct tm_sampler *sampler = &heap->sampler;
     if (sampler->mode != TM_SAMPLE_SOME || sampler->until[pool->size_class] < count ||
@@ -122,38 +124,40 @@ static bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint32_t co
     return true;
 }
 
-/* Blocks of the pool that are in use before some are drawn from it. */
-static uint32_t count_before(struct tm_heap *heap, struct tm_pool *pool)
+/* Before blocks are drawn from the pool, where they are counted. */
+static inline void look_before(struct tm_heap *heap, struct tm_pool *pool)
 {
-    uint32_t before = tm_pool_in_use(pool);
-    if (before == 0)
+    /* In an empty pool every page is one or the other, as a rule. */
+    if (tm_unlikely((pool->drained | pool->uncarved) == tm_classes[pool->size_class].starts) &&
+        tm_pool_empty(pool))
         tm_sample_choose(heap, pool);
     if (tm_unlikely(pool->identity >= TM_POOL_CHOSEN))
         heap->sampler.near_chosen = tm_sample_near_chosen(pool);
-    return before;
 }
 
-/* The same where blocks are counted. before: blocks of the current pool that were in use before the
- * list was drawn from it. */
-static struct tm_block *deal(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
-                             bool zero, uint32_t before)
+static __attribute__((noinline)) struct tm_block *deal_slow(struct tm_heap *heap,
+                                                            unsigned size_class,
+                                                            struct tm_block *list, bool zero,
+                                                            bool handed_back)
 {
-    uint32_t count = tm_pool_in_use(heap->current[size_class]) - before;
-    /* What others handed back counts as in use until it is in the pool's own list. */
-    bool handed_back = count == 0;
-    for (struct tm_block *block = handed_back ? list : NULL; block != NULL; block = block->next)
-        count++;
-    /* What the bin had room for and did not take comes before the next sample. */
-    if (heap->room[size_class] != 0)
-        tm_sample_take_back(heap, size_class, 0);
-    if (tm_likely(passes(heap, heap->current[size_class], count)))
-        return put_into_bin(heap, size_class, list, zero);
-    struct tm_block *first =
-        tm_sample_deal(heap, heap->current[size_class], list, count, handed_back);
+    struct tm_block *first = tm_sample_deal(heap, heap->current[size_class], list, handed_back);
     heap->bin_zero[size_class] = zero;
     tm_heap_set_level(heap, size_class);
     heap->grown[size_class] = 0;
     return first;
+}
+
+/* As put_into_bin() where blocks are counted: `count` of the current pool. */
+static inline struct tm_block *deal(struct tm_heap *heap, unsigned size_class,
+                                    struct tm_block *list, bool zero, uint32_t count,
+                                    bool handed_back)
+{
+    /* What the bin had room for and did not take comes before the next sample. */
+    if (heap->room[size_class] != 0)
+        tm_sample_take_back(heap, size_class, 0);
+    return tm_likely(passes(heap, heap->current[size_class], count))
+               ? put_into_bin(heap, size_class, list, zero)
+               : deal_slow(heap, size_class, list, zero, handed_back);
 }
 
 static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool *zero)
@@ -168,16 +172,20 @@ static struct tm_block *fill_bin(struct tm_heap *heap, unsigned size_class, bool
             discount(heap, pool);
         }
         bool counted = heap->sampler.on;
-        uint32_t before = tm_unlikely(counted) ? count_before(heap, pool) : 0;
-        struct tm_block *list = draw(pool, zero);
+        if (tm_unlikely(counted))
+            look_before(heap, pool);
+        uint32_t before = tm_unlikely(counted) ? tm_pool_in_use(pool) : 0, handed_back;
+        struct tm_block *list = draw(pool, zero, &handed_back);
         if (list != NULL) {
             heap->drained += tm_pool_drained_pages(pool);
             if (tm_unlikely(pool->came_back != 0)) {
                 tm_cache_pool_pages_back(pool->came_back);
                 pool->came_back = 0;
             }
-            return tm_unlikely(counted) ? deal(heap, size_class, list, *zero, before)
-                                        : put_into_bin(heap, size_class, list, *zero);
+            if (tm_likely(!counted))
+                return put_into_bin(heap, size_class, list, *zero);
+            uint32_t count = handed_back != 0 ? handed_back : tm_pool_in_use(pool) - before;
+            return deal(heap, size_class, list, *zero, count, handed_back != 0);
         }
         /* All handed out. Some of its blocks may be back before its turn comes again. */
         heap->current[size_class] = NULL;
@@ -217,11 +225,14 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
     if (reused != 0)
         heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
     *zero = false;
-    bool counted = heap->sampler.on;
-    uint32_t before = tm_unlikely(counted) ? count_before(heap, pool) : 0;
-    struct tm_block *list = tm_pool_take_free(pool);
-    struct tm_block *block = tm_unlikely(counted) ? deal(heap, size_class, list, false, before)
-                                                  : put_into_bin(heap, size_class, list, false);
+    struct tm_block *block;
+    if (tm_likely(!heap->sampler.on)) {
+        block = put_into_bin(heap, size_class, tm_pool_take_free(pool), false);
+    } else {
+        look_before(heap, pool);
+        uint32_t count = tm_pool_free_count(pool);
+        block = deal(heap, size_class, tm_pool_take_free(pool), false, count, false);
+    }
     tm_gate_leave(&heap->busy);
     return block;
 }

@@ -28,11 +28,22 @@ static inline uint8_t tm_heap_counted_room(struct tm_heap *heap, unsigned size_c
     return room;
 }
 
+/* The block that is handed out next. */
+static inline struct tm_block *tm_heap_top(const struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_block *bin = heap->bin[size_class];
+    return tm_likely(bin != NULL || heap->sampler.front[size_class] == 0)
+               ? bin
+               : heap->sampler.rest[size_class];
+}
+
 /* From here on it is looked at how far a bin of a warm class grows. */
 static inline void tm_heap_set_level(struct tm_heap *heap, unsigned size_class)
 {
     uint8_t warm = tm_classes[size_class].warm;
-    heap->level[size_class] = heap->bin[size_class];
+    if (warm == 0)
+        return;
+    heap->level[size_class] = tm_heap_top(heap, size_class);
     heap->room[size_class] =
         tm_likely(!heap->sampler.on) ? warm : tm_heap_counted_room(heap, size_class, warm);
 }

@@ -143,9 +143,7 @@ static void empty_bin(struct tm_heap *heap, unsigned size_class)
     uint32_t count = block == NULL ? 0 : put_back(heap, size_class, block);
     if (tm_unlikely(heap->sampler.on)) {
         tm_sample_take_back(heap, size_class, count);
-        block = heap->sampler.rest[size_class];
-        heap->sampler.rest[size_class] = NULL;
-        put_back(heap, size_class, block);
+        put_back(heap, size_class, tm_sample_take_rest(heap, size_class));
     }
 }
 
@@ -160,7 +158,8 @@ static void empty_bins(struct tm_heap *heap)
 static bool too_long(const struct tm_heap *heap, unsigned size_class)
 {
     unsigned limit = tm_classes[size_class].capacity + tm_classes[size_class].warm;
-    for (const struct tm_block *block = heap->bin[size_class]; block != NULL; block = block->next)
+    for (const struct tm_block *block = tm_heap_top(heap, size_class); block != NULL;
+         block = block->next)
         if (limit-- == 0)
             return true;
     return false;
@@ -169,9 +168,12 @@ static bool too_long(const struct tm_heap *heap, unsigned size_class)
 void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class)
 {
     enum { LENGTH_EVERY = 4 };
+    /* The next that is handed out anew is a sample: no more goes in until then. */
+    if (tm_unlikely(heap->sampler.mode == TM_SAMPLE_SOME && heap->sampler.until[size_class] == 0))
+        return;
     unsigned warm = tm_classes[size_class].warm;
     unsigned grown = 0;
-    const struct tm_block *block = heap->bin[size_class];
+    const struct tm_block *block = tm_heap_top(heap, size_class);
     while (grown < warm && block != NULL && block != heap->level[size_class]) {
         block = block->next;
         grown++;
@@ -348,6 +350,7 @@ void tm_heap_inherit(struct tm_heap *heap)
 {
     for (unsigned size_class = 0; size_class < TM_CLASSES; size_class++)
         heap->bin[size_class] = heap->sampler.rest[size_class] = NULL;
+    memset(heap->sampler.front, 0, sizeof heap->sampler.front);
     leave_all(heap, inherit);
     heap->drained = 0;
     tell_drained(heap);

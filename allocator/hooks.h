@@ -42,11 +42,15 @@ enum tm_why {
  * is told when its block is freed; others are forgotten with it. */
 #define TM_CELL_COUNTED (UINT64_C(1) << 63)
 
-/* A block was allocated; returns what its cell is to hold. May allocate: it is not called again
- * from inside itself. */
+/* A block was allocated that is one of the sample, or every one is told; returns what its cell is
+ * to hold. May allocate: it is not called again from inside itself. */
 typedef uint64_t tm_hook_record_fn(const void *block, size_t requested, size_t usable, unsigned why,
                                    const struct tm_caller *caller);
 extern _Atomic(tm_hook_record_fn *) tm_hook_record;
+
+/* The same of one that is told for its page's sake only: what is not counted. */
+typedef uint64_t tm_hook_name_fn(const struct tm_caller *caller);
+extern _Atomic(tm_hook_name_fn *) tm_hook_name;
 
 /* A block is freed whose cell held a counted value. Must not allocate. */
 typedef void tm_hook_forget_fn(const void *block, size_t usable, uint64_t cell);

@@ -86,20 +86,23 @@ void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
     }
 }
 
-struct tm_block *tm_pool_take_remote(struct tm_pool *pool)
+struct tm_block *tm_pool_take_remote(struct tm_pool *pool, uint32_t *count)
 {
+    *count = 0;
     /* Not only when there are blocks: what it says of blocks in use is over, too, once the pool is
      * owned. */
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_relaxed);
     if (remote == TM_REMOTE_OWNED)
         return NULL;
     remote = atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);
+    *count = tm_remote_count(remote);
     return tm_remote_first(pool, remote);
 }
 
 void tm_pool_collect(struct tm_pool *pool)
 {
-    tm_pool_put_back(pool, tm_pool_take_remote(pool));
+    uint32_t count;
+    tm_pool_put_back(pool, tm_pool_take_remote(pool, &count));
 }
 
 /* ---- blocks for the bin ---- */

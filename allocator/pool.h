@@ -184,6 +184,19 @@ static inline uint32_t tm_pool_in_use(const struct tm_pool *pool)
     return tm_pool_sum(pool->in_use);
 }
 
+/* Blocks in `free`. */
+static inline uint32_t tm_pool_free_count(const struct tm_pool *pool)
+{
+    uint64_t lanes = 0;
+    for (unsigned page = 0; page < TM_SLOT_PAGES; page += 4) {
+        uint64_t drawn, in_use;
+        memcpy(&drawn, &pool->drawn[page], sizeof drawn);
+        memcpy(&in_use, &pool->in_use[page], sizeof in_use);
+        lanes += drawn - in_use; /* no lane borrows */
+    }
+    return (uint32_t)(lanes * UINT64_C(0x0001000100010001) >> 48);
+}
+
 /* No block is in use. */
 static inline bool tm_pool_empty(const struct tm_pool *pool)
 {
@@ -250,8 +263,9 @@ struct tm_pool *tm_pool_take(unsigned size_class);
 void tm_pool_give(struct tm_pool *pool);
 /* Puts what others freed into `free`. */
 void tm_pool_collect(struct tm_pool *pool);
-/* What others freed as a list, for the bin; NULL: nothing. */
-struct tm_block *tm_pool_take_remote(struct tm_pool *pool);
+/* What others freed as a list, for the bin, and how many that are; NULL: nothing. They count as in
+ * use all the while. */
+struct tm_block *tm_pool_take_remote(struct tm_pool *pool, uint32_t *count);
 /* The blocks of `free`, for the bin: they count as in use from then on. NULL: there are none. */
 static inline struct tm_block *tm_pool_take_free(struct tm_pool *pool)
 {

@@ -1,17 +1,13 @@
 /* sample.c: see sample.h. */
 #include "allocator/sample.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "allocator/cell.h"
 #include "allocator/heap_inner.h"
-#include "allocator/large.h"
-#include "allocator/span.h"
 
-_Atomic(tm_hook_record_fn *) tm_hook_record;
-_Atomic(tm_hook_forget_fn *) tm_hook_forget;
 _Atomic bool tm_sample_ever;
-_Atomic uint64_t tm_sample_missed;
 
 /* What all heaps follow. Read by each at a call (heap_inner.h); a mix of old and new lasts for one.
  */
@@ -49,22 +45,25 @@ static uint64_t next_random(struct tm_sampler *sampler)
     return z ^ (z >> 31);
 }
 
-/* An exponential with mean 1: -ln(u), by u = m * 2^e and the series of atanh. (libm would be one
- * more library in every process.) */
+/* An exponential with mean 1: -ln(u), by u = m * 2^e and the series of atanh, which is off by less
+ * than 1e-7. (libm would be one more library in every process.) */
 static double exponential(struct tm_sampler *sampler)
 {
-    static const double LN2 = 0.69314718055994530942;
-    uint64_t bits = next_random(sampler) >> 11 | 1; /* of 53 */
-    int width = 64 - __builtin_clzll(bits);
-    double m = (double)bits / (double)(UINT64_C(1) << width); /* 1/2 to 1 */
-    double s = (m - 1) / (m + 1), square = s * s;             /* s is -1/3 to 0 */
-    double sum =
-        s * (1 + square *
-                     (1.0 / 3 +
-                      square * (1.0 / 5 +
-                                square * (1.0 / 7 + square * (1.0 / 9 + square * (1.0 / 11 +
-                                                                                  square / 13))))));
-    return (53 - width) * LN2 - 2 * sum;
+    static const double LN2 = 0.69314718055994530942, ROOT_HALF = 0.70710678118654752440;
+    enum { MANTISSA = 52, BIAS = 1022 };
+    double u = (double)(int64_t)(next_random(sampler) >> 12 | 1) * 0x1p-52; /* 0 to 1 */
+    uint64_t bits;
+    memcpy(&bits, &u, sizeof bits);
+    int e = (int)(bits >> MANTISSA) - BIAS;
+    bits = (bits & ((UINT64_C(1) << MANTISSA) - 1)) | (uint64_t)BIAS << MANTISSA;
+    double m; /* 1/2 to 1, then up to sqrt(2) */
+    memcpy(&m, &bits, sizeof m);
+    if (m < ROOT_HALF) {
+        m *= 2;
+        e--;
+    }
+    double s = (m - 1) / (m + 1), square = s * s;
+    return -e * LN2 - 2 * s * (1 + square * (1.0 / 3 + square * (1.0 / 5 + square / 7)));
 }
 
 /* Blocks of a class before the next that is a sample: geometric. */
@@ -147,16 +146,6 @@ void tm_sample_follow_now(void)
 
 /* ---- dealing ---- */
 
-/* Leaves `keep` blocks of the list, at least one, and returns the others. */
-static struct tm_block *cut(struct tm_block *list, uint32_t keep)
-{
-    while (--keep > 0)
-        list = list->next;
-    struct tm_block *others = list->next;
-    list->next = NULL;
-    return others;
-}
-
 /* Pages of the pool in which a block starts that reaches into the chosen one. */
 static uint16_t told_pages(const struct tm_class *class, unsigned page)
 {
@@ -174,41 +163,45 @@ uint32_t tm_sample_near_chosen(const struct tm_pool *pool)
     return count;
 }
 
-/* Whether a block reaches into the page of its pool that is chosen. */
-static bool on_chosen_page(const struct tm_pool *pool, const struct tm_block *block)
+/* Where blocks of a pool start that reach into its chosen page, by the offset in the pool. */
+struct stretch {
+    uint32_t from, length; /* length 0: the pool has no such page */
+};
+
+static struct stretch chosen_stretch(const struct tm_pool *pool)
 {
-    if (pool->identity < TM_POOL_CHOSEN)
-        return false;
-    uint32_t size = tm_classes[pool->size_class].block_size;
+    if (tm_likely(pool->identity < TM_POOL_CHOSEN))
+        return (struct stretch){0, 0};
+    uint32_t before = tm_classes[pool->size_class].block_size - 1u;
     uint32_t page = (uint32_t)(pool->identity - TM_POOL_CHOSEN) << TM_PAGE_SHIFT;
-    uint32_t start = (uint16_t)(uintptr_t)block;
-    return start < page + TM_PAGE && start + size > page;
+    return (struct stretch){page - before, TM_PAGE + before}; /* from wraps, as what is compared */
+}
+
+static bool is_in(struct stretch stretch, const struct tm_block *block)
+{
+    return (uint16_t)(uintptr_t)block - stretch.from < stretch.length;
 }
 
 bool tm_sample_is_chosen(const struct tm_pool *pool, const struct tm_block *block)
 {
-    return tm_heap->sampler.mode == TM_SAMPLE_SOME && on_chosen_page(pool, block);
+    return tm_heap->sampler.mode == TM_SAMPLE_SOME && is_in(chosen_stretch(pool), block);
 }
 
-/* How many blocks at a list's start are not on the chosen page. The order of the list stays, so
- * that a chosen page fills like any other: what survives there is to stand for what survives
- * elsewhere. */
-static uint32_t plain_at_start(const struct tm_block *list)
+bool tm_sample_always_told(const struct tm_pool *pool, unsigned page)
 {
-    uint32_t count = 0;
-    for (; list != NULL && !on_chosen_page(tm_pool_slot(list), list); list = list->next)
-        count++;
-    return count;
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    return class->warm != 0 && pool->identity >= TM_POOL_CHOSEN &&
+           (told_pages(class, pool->identity - TM_POOL_CHOSEN) >> page & 1) != 0;
 }
 
 /* Whether the block that is handed out now is to be told, and why. */
-static unsigned ask(struct tm_sampler *sampler, unsigned size_class, bool plain)
+static unsigned ask(struct tm_sampler *sampler, unsigned size_class, bool chosen)
 {
     if (sampler->mode == TM_SAMPLE_ALL)
         return TM_WHY_ALL;
     if (sampler->mode == TM_SAMPLE_OFF)
         return 0;
-    unsigned why = plain ? 0 : TM_WHY_IDENTITY;
+    unsigned why = chosen ? TM_WHY_IDENTITY : 0;
     if (sampler->until[size_class] == 0) {
         sampler->until[size_class] = draw_blocks(sampler, size_class);
         return why | TM_WHY_SAMPLE;
@@ -217,60 +210,82 @@ static unsigned ask(struct tm_sampler *sampler, unsigned size_class, bool plain)
     return why;
 }
 
-/* Hands out the first block of a list, of whose `count` the first `plain` are on no chosen page. */
-static struct tm_block *hand_out(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
-                                 uint32_t count, uint32_t plain)
+static struct tm_block *due(struct tm_sampler *sampler, struct tm_block *block, unsigned why)
+{
+    sampler->due_why = why;
+    sampler->due = why != 0 ? block : NULL;
+    return block;
+}
+
+/* The last of the blocks from the first of a list on that go into the bin behind it: those that are
+ * neither on a chosen page nor the next sample. Counts them. The order of the list stays, so that a
+ * chosen page fills like any other: what survives there is to stand for what survives elsewhere.
+ * plain: no block of the list is on a chosen page. */
+static struct tm_block *last_for_bin(struct tm_heap *heap, unsigned size_class,
+                                     struct tm_block *last, bool plain)
 {
     struct tm_sampler *sampler = &heap->sampler;
-    if (sampler->mode != TM_SAMPLE_SOME)
-        plain = count;
-    sampler->due_why = ask(sampler, size_class, plain != 0);
-    sampler->due = sampler->due_why != 0 ? list : NULL;
-    struct tm_block *others = list->next;
-    count--;
-    plain -= plain != 0;
-    uint32_t bin = sampler->until[size_class] < plain ? sampler->until[size_class] : plain;
-    if (sampler->mode == TM_SAMPLE_SOME)
-        sampler->until[size_class] -= bin;
-    struct tm_block *rest = bin == count ? NULL : bin == 0 ? others : cut(others, bin);
-    heap->bin[size_class] = bin == 0 ? NULL : others;
-    sampler->rest[size_class] = rest;
-    sampler->rest_count[size_class] = count - bin;
-    sampler->rest_plain[size_class] = plain - bin;
+    if (sampler->mode != TM_SAMPLE_SOME) {
+        while (sampler->mode == TM_SAMPLE_OFF && last->next != NULL)
+            last = last->next;
+        return last;
+    }
+    bool one_pool = tm_classes[size_class].warm == 0;
+    struct stretch chosen = {0, 0};
+    if (one_pool && !plain)
+        chosen = chosen_stretch(heap->current[size_class]);
+    uint32_t until = sampler->until[size_class];
+    for (struct tm_block *next; until != 0 && (next = last->next) != NULL; last = next, until--) {
+        if (!one_pool && !plain)
+            chosen = chosen_stretch(tm_pool_slot(next));
+        if (is_in(chosen, next))
+            break;
+    }
+    sampler->until[size_class] = until;
+    return last;
+}
+
+/* Hands out the first block of a list; the bin is empty. */
+static struct tm_block *hand_out(struct tm_heap *heap, unsigned size_class, struct tm_block *list,
+                                 bool plain)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    bool chosen = !plain && is_in(chosen_stretch(tm_pool_slot(list)), list);
+    unsigned why = ask(sampler, size_class, chosen);
+    struct tm_block *last = last_for_bin(heap, size_class, list, plain);
+    sampler->rest[size_class] = last->next;
+    last->next = NULL;
+    heap->bin[size_class] = list->next;
     if (sampler->mode == TM_SAMPLE_OFF)
         sampler->on = any_rest(sampler);
-    return list;
+    return due(sampler, list, why);
 }
 
 struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
-                                struct tm_block *list, uint32_t count, bool handed_back)
+                                struct tm_block *list, bool handed_back)
 {
-    uint32_t plain = count;
     /* What others handed back was in use before, too: that list says nothing of pages. */
-    if (pool->identity >= TM_POOL_CHOSEN && heap->sampler.mode == TM_SAMPLE_SOME &&
-        (handed_back || tm_sample_near_chosen(pool) != heap->sampler.near_chosen))
-        plain = plain_at_start(list);
-    return hand_out(heap, pool->size_class, list, count, plain);
+    bool plain = pool->identity < TM_POOL_CHOSEN ||
+                 (!handed_back && tm_sample_near_chosen(pool) == heap->sampler.near_chosen);
+    return hand_out(heap, pool->size_class, list, plain);
 }
 
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
 {
     struct tm_sampler *sampler = &heap->sampler;
     struct tm_block *rest = sampler->rest[size_class];
-    bool all = sampler->mode == TM_SAMPLE_ALL;
-    if (sampler->mode == TM_SAMPLE_SOME && sampler->rest_plain[size_class] == 0)
-        sampler->rest_plain[size_class] = plain_at_start(rest);
-    if (tm_likely(all || (sampler->mode == TM_SAMPLE_SOME && sampler->until[size_class] != 0 &&
-                          sampler->rest_plain[size_class] == 0))) {
+    if (sampler->mode == TM_SAMPLE_ALL && sampler->front[size_class] == 0) {
         sampler->rest[size_class] = rest->next;
-        sampler->rest_count[size_class]--;
-        sampler->until[size_class] -= !all;
-        sampler->due = rest;
-        sampler->due_why = all ? TM_WHY_ALL : TM_WHY_IDENTITY;
-        return rest;
+        return due(sampler, rest, TM_WHY_ALL);
     }
-    return hand_out(heap, size_class, rest, sampler->rest_count[size_class],
-                    sampler->rest_plain[size_class]);
+    if (sampler->front[size_class] == 0)
+        return hand_out(heap, size_class, rest, false);
+    bool last = --sampler->front[size_class] == 0;
+    heap->bin[size_class] = last ? rest->next : NULL;
+    sampler->rest[size_class] = last ? NULL : rest->next;
+    if (sampler->mode == TM_SAMPLE_OFF)
+        sampler->on = any_rest(sampler);
+    return due(sampler, rest, ask(sampler, size_class, true));
 }
 
 /* What the bin had room for and did not take is part of the countdown again, too. */
@@ -285,20 +300,45 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
     heap->room[size_class] = 0;
 }
 
+struct tm_block *tm_sample_take_rest(struct tm_heap *heap, unsigned size_class)
+{
+    struct tm_sampler *sampler = &heap->sampler;
+    struct tm_block *rest = sampler->rest[size_class], *block = rest;
+    sampler->rest[size_class] = NULL;
+    if (sampler->front[size_class] != 0) {
+        uint32_t counted = 0;
+        for (; block != NULL; block = block->next)
+            counted++;
+        if (sampler->mode == TM_SAMPLE_SOME)
+            sampler->until[size_class] += counted - sampler->front[size_class];
+        sampler->front[size_class] = 0;
+    }
+    return rest;
+}
+
 void tm_sample_keep_warm(struct tm_heap *heap, unsigned size_class, struct tm_block *block)
 {
     struct tm_sampler *sampler = &heap->sampler;
-    uint32_t count = 0;
-    struct tm_block **last = &block->next;
-    for (*last = heap->bin[size_class]; *last != NULL; last = &(*last)->next)
-        count++;
-    *last = sampler->rest[size_class];
+    struct tm_block *bin = heap->bin[size_class];
+    uint32_t uncounted = 1;
+    /* Behind it the bin's blocks, or if that is empty what it stood in front of; else all of it is
+     * counted anew. */
+    if (bin == NULL && sampler->front[size_class] != 0 && sampler->front[size_class] < UINT8_MAX) {
+        block->next = sampler->rest[size_class];
+        sampler->front[size_class]++;
+    } else if (sampler->rest[size_class] == NULL) {
+        block->next = bin;
+        sampler->front[size_class] = 1;
+    } else {
+        struct tm_block *rest = tm_sample_take_rest(heap, size_class);
+        struct tm_block **last = &block->next;
+        for (*last = bin; *last != NULL; last = &(*last)->next)
+            uncounted++;
+        *last = rest;
+    }
     heap->bin[size_class] = NULL;
     sampler->rest[size_class] = block;
-    sampler->rest_count[size_class] += count + 1;
-    sampler->rest_plain[size_class] = 0;
-    /* They are counted when they are handed out; and the room is for one less. */
-    sampler->until[size_class] += count + 1;
+    sampler->until[size_class] += uncounted; /* of this one, the room for it */
     heap->bin_zero[size_class] = 0;
     if (--heap->room[size_class] == 0)
         tm_heap_bin_full(heap, size_class);
@@ -345,117 +385,4 @@ void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes)
         sampler->span_until = draw_bytes(sampler);
     }
     sampler->due = span;
-}
-
-/* ---- telling ---- */
-
-static void tell_span(void *span, size_t requested, unsigned why, const struct tm_caller *caller,
-                      tm_hook_record_fn *record)
-{
-    uint64_t value = record(span, requested, tm_span_bytes(span), why, caller);
-    if (value != 0)
-        tm_sample_put_span_cell(span, value);
-}
-
-void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
-                    const struct tm_caller *caller)
-{
-    unsigned why = heap->sampler.due_why;
-    heap->sampler.due = NULL;
-    tm_hook_record_fn *record = atomic_load_explicit(&tm_hook_record, memory_order_acquire);
-    struct tm_pool *pool = tm_in_chunk(block) ? tm_pool_of(block) : NULL;
-    if (tm_unlikely(pool == NULL)) {
-        tell_span(block, requested, why, caller, record);
-        return;
-    }
-    if (tm_unlikely(tm_cells_of_slot(block) == NULL) && !tm_cells_make(block)) {
-        atomic_fetch_add_explicit(&tm_sample_missed, 1, memory_order_relaxed);
-        return;
-    }
-    uint64_t value = record(block, requested, tm_classes[pool->size_class].block_size, why, caller);
-    atomic_store_explicit(tm_cell_of(block), value, memory_order_relaxed);
-    if ((value & TM_CELL_COUNTED) == 0)
-        return;
-    uint16_t bit = (uint16_t)(1u << tm_pool_page(block));
-    if ((atomic_load_explicit(&pool->told, memory_order_relaxed) & bit) != 0)
-        return;
-    atomic_fetch_or_explicit(&pool->told, bit, memory_order_relaxed);
-    if (tm_pool_owner(pool) == heap->owner)
-        atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
-}
-
-void tm_sample_end(const void *block, size_t usable, uint64_t cell)
-{
-    tm_hook_forget_fn *forget = atomic_load_explicit(&tm_hook_forget, memory_order_acquire);
-    if ((cell & TM_CELL_COUNTED) != 0)
-        forget(block, usable, cell);
-}
-
-static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsigned page)
-{
-    uint32_t first;
-    uint32_t count = tm_class_blocks_of_page(&tm_classes[pool->size_class], page, &first);
-    for (uint32_t i = first; i < first + count; i++)
-        if ((atomic_load_explicit(&cells[i], memory_order_relaxed) & TM_CELL_COUNTED) != 0)
-            return true;
-    return false;
-}
-
-/* Frees of blocks that start in that page are looked at for good: one may reach into the chosen
- * page, and who gets it next must be told. */
-static bool always_told(const struct tm_pool *pool, unsigned page)
-{
-    const struct tm_class *class = &tm_classes[pool->size_class];
-    return class->warm != 0 && pool->identity >= TM_POOL_CHOSEN &&
-           (told_pages(class, pool->identity - TM_POOL_CHOSEN) >> page & 1) != 0;
-}
-
-/* The owner alone makes counted cells: what he does not find is not there. */
-static void look_at_page(struct tm_pool *pool, unsigned page)
-{
-    if (always_told(pool, page) || any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
-        return;
-    uint16_t bit = (uint16_t)(1u << page);
-    uint16_t before = atomic_fetch_and_explicit(&pool->told, (uint16_t)~bit, memory_order_relaxed);
-    if (before == bit)
-        atomic_fetch_and_explicit(&pool->owner, ~TM_OWNER_TOLD, memory_order_relaxed);
-}
-
-void tm_sample_forget(struct tm_pool *pool, void *block)
-{
-    tm_cell *cell = tm_cell_of(block);
-    if (cell == NULL)
-        return;
-    if ((atomic_load_explicit(cell, memory_order_relaxed) & TM_CELL_COUNTED) == 0) {
-        /* The last counted one of the page may have gone while nobody owned the pool, as full pools
-         * are. Looked for now and then, since small blocks have many neighbours. */
-        enum { LOOK_EVERY = 8 };
-        if (tm_pool_owner(pool) == tm_thread_self() && ++tm_heap->sampler.in_vain % LOOK_EVERY == 0)
-            look_at_page(pool, (unsigned)tm_pool_page(block));
-        return;
-    }
-    uint64_t value = atomic_exchange_explicit(cell, 0, memory_order_relaxed);
-    if ((value & TM_CELL_COUNTED) == 0)
-        return; /* freed twice at the same time */
-    if (tm_heap->sampler.mode != TM_SAMPLE_ALL && tm_pool_owner(pool) == tm_thread_self())
-        look_at_page(pool, (unsigned)tm_pool_page(block));
-    tm_sample_end(block, tm_classes[pool->size_class].block_size, value);
-}
-
-uint64_t tm_sample_take_span_cell(void *span)
-{
-    if (!tm_in_arena(span))
-        return tm_large_swap_cell(span, 0);
-    tm_cell *cell = tm_cell_of(span);
-    return cell == NULL || atomic_load_explicit(cell, memory_order_relaxed) == 0
-               ? 0
-               : atomic_exchange_explicit(cell, 0, memory_order_relaxed);
-}
-
-void tm_sample_put_span_cell(void *span, uint64_t value)
-{
-    if (!tm_in_arena(span))
-        tm_large_swap_cell(span, value);
-    else if (tm_cells_make(span))
-        atomic_store_explicit(tm_cell_of(span), value, memory_order_relaxed);
 }

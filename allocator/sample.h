@@ -14,9 +14,9 @@
  * Samples alone cannot attribute free memory: one that pins a page alone would stand for thousands
  * of blocks that do not. So while they are taken some pages are chosen at random, one of each pool
  * that is chosen when it is empty, and every block on such a page is told, whether it is a sample
- * or not: what survives there has a name. A drawn list is
- * dealt in its order, so that a chosen page fills as any other does: the bin gets the blocks before
- * the next one on a chosen page.
+ * or not: what survives there has a name. A drawn list is dealt in its order, so that a chosen page
+ * fills as any other does: the bin gets the blocks before the next one on a chosen page. What a
+ * block's recorder is told is in tell.h.
  */
 #ifndef TIDEMARK_SAMPLE_H
 #define TIDEMARK_SAMPLE_H
@@ -45,14 +45,14 @@ struct tm_sampler {
     uint64_t span_until;        /* bytes in spans before the next one is a sample */
     uint32_t until[TM_CLASSES]; /* blocks that the bin may get before the next one is a sample,
                                    without those of `room` in heap.h */
-    struct tm_block *rest[TM_CLASSES]; /* behind the bin's blocks; of pool current[class], those of
-                                          warm classes of any pool */
-    uint32_t rest_count[TM_CLASSES];
-    uint32_t rest_plain[TM_CLASSES]; /* of these, at the list's start: not on a chosen page */
-    struct tm_block *due; /* the block just handed out that is to be told; NULL: it is not */
-    unsigned due_why;     /* enum tm_why bits */
-    uint32_t near_chosen; /* blocks in use near the chosen page before some were drawn */
-    unsigned in_vain;     /* frees on a page that is told, of blocks that nobody counted */
+    struct tm_block *rest[TM_CLASSES]; /* behind the bin's blocks, to be counted; of pool
+                                          current[class], those of warm classes of any pool */
+    uint8_t front[TM_CLASSES]; /* if not 0 rest is so many warm blocks of chosen pages, to be
+                                  counted, and behind them what the bin had, which is */
+    struct tm_block *due;      /* the block just handed out that is to be told; NULL: it is not */
+    unsigned due_why;          /* enum tm_why bits */
+    uint32_t near_chosen;      /* blocks in use near the chosen page before some were drawn */
+    unsigned in_vain;          /* frees on a page that is told, of blocks that nobody counted */
 };
 
 /* Sets what all heaps follow, each from its next slow path on. rate: mean bytes between samples, at
@@ -65,8 +65,6 @@ void tm_sample_follow_now(void);
 void tm_sample_seed(uint64_t seed);
 /* True from the first time on that anything could be recorded. */
 extern _Atomic bool tm_sample_ever;
-/* Blocks that were to be told, for whose cells there was no memory. */
-extern _Atomic uint64_t tm_sample_missed;
 
 /* Makes the heap follow what is in force. True if that is something else than before. Not in the
  * middle of a refill; the caller empties the bins, whose blocks nobody counted, and then begins the
@@ -82,9 +80,11 @@ void tm_sample_draw(struct tm_heap *heap);
 /* Deals a list of blocks of the heap's current pool of the class, whose bin is empty. Returns its
  * first. handed_back: by other threads. */
 struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool,
-                                struct tm_block *list, uint32_t count, bool handed_back);
+                                struct tm_block *list, bool handed_back);
 /* The same with what was left aside. */
 struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class);
+/* Takes what was left aside, which nobody is going to be dealt. */
+struct tm_block *tm_sample_take_rest(struct tm_heap *heap, unsigned size_class);
 /* So many blocks come out of the bin that nobody asked for. */
 void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t count);
 /* Blocks of the pool are handed out from here on. While nobody is told of them, its page is no
@@ -92,24 +92,16 @@ void tm_sample_take_back(struct tm_heap *heap, unsigned size_class, uint32_t cou
 void tm_sample_unask(const struct tm_heap *heap, struct tm_pool *pool);
 /* Who gets the block must be told: it is on a chosen page. */
 bool tm_sample_is_chosen(const struct tm_pool *pool, const struct tm_block *block);
-/* Such a block of a warm class is freed, and is the next to be handed out: what the bin has goes
- * behind it into `rest`. */
+/* Frees of blocks that start in that page are looked at for good: one may reach into the chosen
+ * page, and who gets it next must be told. */
+bool tm_sample_always_told(const struct tm_pool *pool, unsigned page);
+/* A block of a warm class that is on a chosen page is freed, and is the next to be handed out: what
+ * the bin has goes behind it into `rest`. */
 void tm_sample_keep_warm(struct tm_heap *heap, unsigned size_class, struct tm_block *block);
 /* The heap has a pool of which no block is in use, and is about to hand some out. An empty pool
  * says nothing of who will survive in it, so each time is as good as the first. */
 void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool);
 /* A span of so many bytes was taken. */
 void tm_sample_span(struct tm_heap *heap, void *span, size_t bytes);
-
-/* Tells the recorder of the block that is due. */
-void tm_sample_tell(struct tm_heap *heap, void *block, size_t requested,
-                    const struct tm_caller *caller);
-/* A block of a page that is `told` is freed, by any thread. */
-void tm_sample_forget(struct tm_pool *pool, void *block);
-/* Takes a span's cell out of the records, or puts it back; 0: it is not recorded. A record taken
- * out is told to be over with tm_sample_end(). */
-uint64_t tm_sample_take_span_cell(void *span);
-void tm_sample_put_span_cell(void *span, uint64_t cell);
-void tm_sample_end(const void *block, size_t usable, uint64_t cell);
 
 #endif

@@ -18,11 +18,11 @@ static struct tm_heap *spare_heaps;
 static char *heap_memory, *heap_memory_end;
 static uint32_t last_heap_id;
 
-/* Serves the threads that have no heap, one at a time: requests after a heap's end from one that
- * they share, and frees. The heap is busy for ever: it does not wait at the gate, where this lock
- * serves. */
+/* Serves one at a time who has to do with no heap of his own: threads after the end of theirs, with
+ * requests and frees, and blocks that are to lie apart. The heap for them is busy for ever: it does
+ * not wait at the gate, where this lock serves. */
 static struct tm_lock homeless_lock;
-static struct tm_heap *heap_of_the_gone;
+static struct tm_heap *heap_of_nobody;
 #define NO_THREAD ((uintptr_t)4) /* no thread's tm_thread_self() is that */
 
 /* Memory for one more heap; NULL: there is none. Under register_lock. */
@@ -92,24 +92,33 @@ static void retire_heap(struct tm_heap *heap)
     tm_unlock(&register_lock);
 }
 
-static struct tm_block *refill_for_the_gone(unsigned size_class, bool *zero)
+/* The recorder is told of what its own threads take only. */
+static struct tm_heap *new_heap_of_nobody(void)
 {
-    tm_lock(&homeless_lock);
-    if (heap_of_the_gone == NULL) {
-        heap_of_the_gone = new_heap(NO_THREAD);
-        if (heap_of_the_gone != NULL)
-            atomic_store_explicit(&heap_of_the_gone->busy, true, memory_order_relaxed);
+    struct tm_heap *heap = new_heap(NO_THREAD);
+    if (heap != NULL) {
+        heap->sampler.mode = TM_SAMPLE_OFF;
+        heap->sampler.on = false;
+        atomic_store_explicit(&heap->busy, true, memory_order_relaxed);
     }
-    struct tm_heap *heap = heap_of_the_gone;
+    return heap;
+}
+
+struct tm_block *tm_thread_take_apart(unsigned size_class)
+{
+    bool zero;
+    tm_lock(&homeless_lock);
+    if (heap_of_nobody == NULL)
+        heap_of_nobody = new_heap_of_nobody();
+    struct tm_heap *heap = heap_of_nobody;
     struct tm_block *block = NULL;
     if (heap != NULL) {
         block = heap->bin[size_class];
         if (block != NULL)
             heap->bin[size_class] = block->next;
         else
-            block = tm_heap_refill(heap, size_class, zero);
+            block = tm_heap_refill(heap, size_class, &zero);
     }
-    *zero = false;
     tm_unlock(&homeless_lock);
     return block;
 }
@@ -137,14 +146,14 @@ bool tm_thread_settle(void)
 struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
 {
     struct tm_heap *heap = settle_in();
+    *zero = false;
     if (heap == NULL)
-        return refill_for_the_gone(size_class, zero);
+        return tm_thread_take_apart(size_class);
     /* What it just allocated may have filled the bin. */
     struct tm_block *block = heap->bin[size_class];
     if (block == NULL)
         return tm_heap_refill(heap, size_class, zero);
     heap->bin[size_class] = block->next;
-    *zero = false;
     return block;
 }
 
@@ -206,7 +215,7 @@ void tm_thread_wait_idle(void)
     for (struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_acquire); heap != NULL;
          heap = heap->next) {
         heap->lost = false;
-        if (heap == tm_heap || heap == heap_of_the_gone)
+        if (heap == tm_heap || heap == heap_of_nobody)
             continue;
         /* A slow path is over in microseconds, or milliseconds while the kernel purges. A thread
          * that was ended in the middle of one would never leave it. */
@@ -225,7 +234,7 @@ void tm_thread_fork_child(void)
 {
     struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
     for (; heap != NULL; heap = heap->next) {
-        if (heap == tm_heap || heap == heap_of_the_gone)
+        if (heap == tm_heap || heap == heap_of_nobody)
             continue;
         if (heap->in_use && !heap->lost) {
             tm_heap_inherit(heap);

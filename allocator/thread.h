@@ -10,6 +10,9 @@
 /* As tm_heap_refill(), for a thread whose heap is empty: gets it a heap, or serves it from the
  * shared one if its own is gone. */
 struct tm_block *tm_thread_refill(unsigned size_class, bool *zero);
+/* A block of a pool that is no thread's, so that no thread frees it on the fast path. NULL: no
+ * memory. Any thread, on no slow path. */
+struct tm_block *tm_thread_take_apart(unsigned size_class);
 /* Sees to it that the calling thread has a heap. False: it has none any more, or there is no
  * memory.
  */

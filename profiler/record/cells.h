@@ -40,6 +40,12 @@ static inline uint64_t tm_cell_pack(uint64_t flags, uint32_t site, uint64_t now_
            (birth > last ? last : birth) << TM_CELL_BIRTH_SHIFT | rest;
 }
 
+/* One that names the site and no more. */
+static inline uint64_t tm_cell_name(uint32_t site)
+{
+    return (uint64_t)site << TM_CELL_SITE_SHIFT;
+}
+
 static inline uint32_t tm_cell_site(uint64_t cell)
 {
     return (uint32_t)(cell >> TM_CELL_SITE_SHIFT) & ((1u << TM_CELL_SITE_BITS) - 1);

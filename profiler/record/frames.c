@@ -265,18 +265,74 @@ static uint32_t take_slow(const struct tm_caller *caller, const struct tm_stack 
     return number;
 }
 
-uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root, bool nearly)
+static uint32_t take(const struct tm_caller *caller, const struct tm_stack *stack, uint32_t root,
+                     unsigned most)
+{
+    uint32_t number = 0;
+    if (stack->own)
+        number = find(caller->ip, below_end(caller->sp, stack), stack, root, most);
+    if (number == 0)
+        number = take_slow(caller, stack, root);
+    return number != 0 ? number : add_shortened(caller, root);
+}
+
+uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root)
 {
     if (!tm_unwind_ready())
         return add_shortened(caller, root);
     struct tm_stack stack = tm_stack_of(caller->sp);
-    uint32_t number = 0;
-    if (stack.own)
-        number = find(caller->ip, below_end(caller->sp, &stack), &stack, root,
-                      nearly ? NEARLY : TM_FRAMES_DEPTH);
-    if (number == 0)
-        number = take_slow(caller, &stack, root);
-    return number != 0 ? number : add_shortened(caller, root);
+    return take(caller, &stack, root, TM_FRAMES_DEPTH);
+}
+
+/* ---- the last stacks of a thread ---- */
+
+/* A loop that allocates on a chosen page (allocator/sample.h) asks for the same few stacks again
+ * and again. Of its own thread only, on its own stack: what lay there can be looked at again. */
+enum { RECENT = 8 };
+static _Thread_local struct recent {
+    uintptr_t ip, sp; /* of the caller; ip 0: nothing */
+    uint32_t root, number;
+    const uintptr_t *outside[NEARLY]; /* where the return addresses of the next frames lie */
+    uintptr_t returns[NEARLY];        /* and what they are */
+} recent[RECENT] __attribute__((tls_model("initial-exec")));
+
+static void keep(struct recent *entry, const struct tm_caller *caller, const struct tm_stack *stack,
+                 uint32_t root, uint32_t number)
+{
+    const struct tm_frame *frames = tm_frames();
+    entry->ip = 0; /* a handler that comes in between finds nothing */
+    atomic_signal_fence(memory_order_seq_cst);
+    uint32_t frame = number;
+    for (unsigned i = 0; i < NEARLY; i++) {
+        uint32_t parent = frame == root ? root : frames[frame].parent;
+        bool known = parent != root && (frames[parent].flags & TM_FRAME_TRUNCATED) == 0;
+        entry->outside[i] =
+            known ? (const uintptr_t *)sp_of(&frames[parent], stack) - 1 : &entry->sp;
+        entry->returns[i] = known ? frames[parent].ip : caller->sp;
+        frame = known ? parent : root;
+    }
+    entry->sp = caller->sp;
+    entry->root = root;
+    entry->number = number;
+    atomic_signal_fence(memory_order_seq_cst);
+    entry->ip = caller->ip;
+}
+
+uint32_t tm_frames_take_nearly(const struct tm_caller *caller, uint32_t root)
+{
+    static_assert(NEARLY == 2, "two are compared below");
+    struct recent *entry = &recent[(caller->ip ^ caller->sp >> 4) % RECENT];
+    if (entry->ip == caller->ip && entry->sp == caller->sp && entry->root == root &&
+        *entry->outside[0] == entry->returns[0] && *entry->outside[1] == entry->returns[1])
+        return entry->number;
+    if (!tm_unwind_ready())
+        return add_shortened(caller, root);
+    struct tm_stack stack = tm_stack_of(caller->sp);
+    uint32_t number = take(caller, &stack, root, NEARLY);
+    if (stack.own && number != 0 && tm_frames()[number].ip == caller->ip &&
+        sp_of(&tm_frames()[number], &stack) == caller->sp)
+        keep(entry, caller, &stack, root, number);
+    return number;
 }
 
 void tm_frames_unloading(void)

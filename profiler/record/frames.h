@@ -44,9 +44,10 @@ bool tm_frames_start(void);
 
 /* Number of the innermost frame of the calling thread's stack, from the caller outwards. root: what
  * stands at the outer end, a frame made by tm_frames_root(), or 0. 0: the table is full. Not in a
- * signal handler that interrupted it on the same thread: the caller sees to that. nearly: a stack
- * that is the same in its innermost frames will do. */
-uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root, bool nearly);
+ * signal handler that interrupted it on the same thread: the caller sees to that. */
+uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root);
+/* The same where a stack that is the same in its innermost frames will do. */
+uint32_t tm_frames_take_nearly(const struct tm_caller *caller, uint32_t root);
 /* A frame that stands for a thread; 0: the table is full. */
 uint32_t tm_frames_root(uint64_t thread);
 

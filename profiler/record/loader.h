@@ -10,8 +10,8 @@
 void tm_loader_load(void);
 /* It is wanted: see to it at the next tm_loader_look(). Async-signal-safe. */
 void tm_loader_want(void);
-/* From the recorder, outside all locks, now and then: starts the thread if need be and possible. May
- * allocate. */
+/* From the recorder, outside all locks, now and then: starts the thread if need be and possible.
+ * May allocate. */
 void tm_loader_look(void);
 /* Around each call of dl_iterate_phdr. Keeps errno. */
 void tm_loader_listing(void);

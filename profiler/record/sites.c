@@ -8,6 +8,8 @@
 #include "allocator/hooks.h"
 #include "allocator/lock.h"
 #include "allocator/sample.h"
+#include "allocator/sizeclass.h"
+#include "allocator/tell.h"
 #include "profiler/record/cells.h"
 #include "profiler/record/frames.h"
 #include "profiler/record/loader.h"
@@ -101,7 +103,7 @@ static void add_double(double *sum, double more)
 
 /* ---- which site ---- */
 
-static uint32_t root_of_thread(void)
+static inline uint32_t root_of_thread(void)
 {
     if (!settings.by_thread)
         return 0;
@@ -127,9 +129,9 @@ static uint32_t new_site(uint32_t frame)
     return number != 0 ? number : OTHERS;
 }
 
-static uint32_t site_of(const struct tm_caller *caller, bool nearly)
+/* Of the stack that ends in the frame. */
+static inline uint32_t site_of(uint32_t frame)
 {
-    uint32_t frame = tm_frames_take(caller, root_of_thread(), nearly);
     if (frame == 0)
         return OTHERS;
     uint32_t number = atomic_load_explicit(&tm_frames()[frame].site, memory_order_acquire);
@@ -199,13 +201,26 @@ struct share {
     struct tm_weight weight;
 };
 
+static struct share shares[TM_CLASSES]; /* of the sampled blocks of pools; set before the first */
+
+static struct share sampled_share(size_t usable)
+{
+    struct tm_weight weight = tm_weight_of((double)usable, (double)settings.rate_bytes);
+    return (struct share){(uint64_t)(weight.blocks * TM_BLOCK_UNITS + 0.5),
+                          (uint64_t)(weight.blocks * (double)usable + 0.5), weight};
+}
+
+static void set_shares(void)
+{
+    for (unsigned class = 0; class < TM_CLASSES; class ++)
+        shares[class] = sampled_share(tm_classes[class].block_size);
+}
+
 static struct share share_of(bool exact, size_t usable)
 {
     if (exact)
         return (struct share){TM_BLOCK_UNITS, usable, {.blocks = 1, .variance = 0}};
-    struct tm_weight weight = tm_weight_of((double)usable, (double)settings.rate_bytes);
-    return (struct share){(uint64_t)(weight.blocks * TM_BLOCK_UNITS + 0.5),
-                          (uint64_t)(weight.blocks * (double)usable + 0.5), weight};
+    return usable <= TM_SMALL_MAX ? shares[tm_class_of(usable)] : sampled_share(usable);
 }
 
 static unsigned size_step(size_t requested)
@@ -242,19 +257,19 @@ static uint64_t record(const void *block, size_t requested, size_t usable, unsig
         return 0;
     if (!tm_unwind_ready())
         tm_loader_look();
-    uint32_t number = site_of(caller, why == TM_WHY_IDENTITY);
-    /* Of who is only named, nobody asks more than the name. */
-    uint64_t cell = tm_cell_pack(0, number, 0, 0, 0);
-    if (why != TM_WHY_IDENTITY) {
-        uint64_t now = tm_timeline_now_ns();
-        bool exact = (why & TM_WHY_ALL) != 0;
-        count_allocation(&table()[number], requested, usable, exact, now);
-        cell = tm_cell_pack(TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0), number, now, requested,
-                            usable);
-        me.last = exact ? block : NULL;
-        me.last_cell = cell;
-    }
-    return cell;
+    uint32_t number = site_of(tm_frames_take(caller, root_of_thread()));
+    uint64_t now = tm_timeline_now_ns();
+    bool exact = (why & TM_WHY_ALL) != 0;
+    count_allocation(&table()[number], requested, usable, exact, now);
+    me.last = exact ? block : NULL;
+    me.last_cell =
+        tm_cell_pack(TM_CELL_COUNTED | (exact ? TM_CELL_EXACT : 0), number, now, requested, usable);
+    return me.last_cell;
+}
+
+static uint64_t name(const struct tm_caller *caller)
+{
+    return me.loading ? 0 : tm_cell_name(site_of(tm_frames_take_nearly(caller, root_of_thread())));
 }
 
 static void forget(const void *block, size_t usable, uint64_t cell)
@@ -284,13 +299,16 @@ static bool switch_to(uint32_t sites)
     bool on = sites != TM_SITES_OFF;
     if (on && (!tm_frames_start() || !tm_reserve_once(&place, TABLE_BYTES)))
         return false;
-    if (on && ever == 0)
+    if (on && ever == 0) {
         since_ns = tm_timeline_now_ns();
+        set_shares();
+    }
     until_ns = on ? 0 : tm_timeline_now_ns() + 1; /* 0 says that it goes on */
     ever |= on ? 1u << sites : 0;
     mode = sites;
     if (on) {
         atomic_store(&tm_hook_record, record);
+        atomic_store(&tm_hook_name, name);
         atomic_store(&tm_hook_forget, forget);
     }
     tm_sample_set((enum tm_sample_mode)sites, settings.rate_bytes, CHOSEN_ONE_IN);
@@ -376,7 +394,7 @@ void tm_sites_describe(struct tm_snapshot_recording *out)
     out->until_ns = until_ns;
     out->peak_bytes = all.peak_bytes;
     out->peak_ns = all.peak_ns;
-    out->missed = atomic_load(&tm_sample_missed);
+    out->missed = atomic_load(&tm_tell_missed);
     out->truncated = atomic_load(&tm_frames_counts.truncated);
     out->shortened = atomic_load(&tm_frames_counts.shortened);
     out->frame_count = tm_frames_count();

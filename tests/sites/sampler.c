@@ -73,18 +73,22 @@ static void add(struct figure *figure, size_t bytes, double times)
     figure->passed += times * one->passed;
 }
 
+static uint64_t name(const struct tm_caller *caller)
+{
+    (void)caller;
+    return (uint64_t)(here + 1) << SITE_SHIFT;
+}
+
 static uint64_t told(const void *block, size_t requested, size_t usable, unsigned why,
                      const struct tm_caller *caller)
 {
-    (void)block, (void)caller;
+    (void)block;
     assert_true(requested <= usable);
-    uint64_t cell = (uint64_t)(here + 1) << SITE_SHIFT;
-    if (why == TM_WHY_IDENTITY)
-        return cell;
+    assert_true(why != TM_WHY_IDENTITY);
     sites[here].allocated.estimate += figure_of(usable)->estimate;
     sites[here].live.estimate += figure_of(usable)->estimate;
     sites[here].live_samples++;
-    return TM_CELL_COUNTED | cell;
+    return TM_CELL_COUNTED | name(caller);
 }
 
 static void ended(const void *block, size_t usable, uint64_t cell)
@@ -220,6 +224,7 @@ void sampler_install(void)
 {
     tm_sample_seed(1);
     atomic_store(&tm_hook_record, told);
+    atomic_store(&tm_hook_name, name);
     atomic_store(&tm_hook_forget, ended);
 }
 

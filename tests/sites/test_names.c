@@ -1,10 +1,12 @@
 /* test_names.c: on a page that was chosen the cell of every live block names who took it, whether
  * it is a sample or not, and pages are chosen with the same probability. Who took a block stands in
- * the block itself, too.
+ * the block itself, too. And samples lie where they lead no other block's free off its way.
  */
 #include <math.h>
+#include <string.h>
 
 #include "allocator/census.h"
+#include "allocator/pool.h"
 #include "tests/sites/sampler.h"
 
 struct names {
@@ -149,10 +151,42 @@ static void names_of_what_others_free(void **nothing)
     }
 }
 
+/* A sample lies in a pool that is no thread's, with what was in its block, so that frees of all
+ * others are on the fast path. */
+static void samples_lie_apart(void **nothing)
+{
+    enum { COUNT = 4000, SIZE = 100, GROWN = 300 };
+    static unsigned char *blocks[COUNT];
+    static const unsigned char zeros[SIZE];
+    unsigned samples = 0;
+    (void)nothing;
+    sampler_begin(4096, 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = tm_calloc(1, SIZE);
+        assert_memory_equal(blocks[i], zeros, SIZE);
+        memset(blocks[i], (int)i, SIZE);
+        if (i % 2 == 0)
+            blocks[i] = tm_realloc(blocks[i], GROWN);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        bool sample = tm_cells_of_slot(blocks[i]) != NULL && *tm_cell_of(blocks[i]) != 0;
+        samples += sample;
+        assert_int_equal(tm_pool_slot(blocks[i])->told != 0, sample);
+        assert_false(sample && tm_pool_owner(tm_pool_slot(blocks[i])) == tm_thread_self());
+        for (unsigned at = 0; at < SIZE; at++)
+            assert_int_equal(blocks[i][at], (unsigned char)i);
+    }
+    assert_true(samples > COUNT / 50);
+    for (unsigned i = 0; i < COUNT; i++)
+        tm_free(blocks[i]);
+    check_nothing_live();
+}
+
 /* With an argument: the cases that it names, as a pattern. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(samples_lie_apart), /* while no pool has been anybody else's */
         cmocka_unit_test(names_of_small_blocks),     cmocka_unit_test(names_of_warm_blocks),
         cmocka_unit_test(names_after_a_pause),       cmocka_unit_test(how_many_are_chosen),
         cmocka_unit_test(names_of_what_others_free),

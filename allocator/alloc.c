@@ -103,7 +103,7 @@ void *tm_take(size_t size)
 
 /* A block of which the recorder is told when it is freed lies apart: in a pool of a thread's it
  * would lead all frees into that pool, a thousand of others, off the fast path. Where another
- * cannot be had it stays. (The block that is given back for it is the next to be handed out.) */
+ * cannot be had it stays. */
 static void *move_apart(struct tm_pool *pool, void *block, size_t requested)
 {
     void *apart = tm_thread_take_apart(pool->size_class);
@@ -342,7 +342,8 @@ void *tm_realloc(void *ptr, size_t size)
 bool tm_trim(void)
 {
     tm_heap_call_for_trim();
-    return trim();
+    bool apart = tm_thread_trim_apart();
+    return trim() || apart;
 }
 
 void tm_trim_from_signal(void)

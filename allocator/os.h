@@ -44,6 +44,10 @@ void tm_os_wake(_Atomic int *word, int count);
 bool tm_os_barrier_register(void);
 void tm_os_barrier(void);
 
+/* Blocks every signal of the calling thread, and sets the mask that it returned. */
+uint64_t tm_os_block_signals(void);
+void tm_os_set_signals(uint64_t mask);
+
 /* Writes a message to stderr, whole if the kernel takes it. */
 void tm_os_message(const char *text, size_t length);
 

@@ -70,7 +70,8 @@ static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsign
     return false;
 }
 
-/* The owner alone makes counted cells: what he does not find is not there. */
+/* Counted cells are made by the pool's owner, or lie there before he became it (thread.c): what he
+ * does not find is not there. */
 static void look_at_page(struct tm_pool *pool, unsigned page)
 {
     if (tm_sample_always_told(pool, page) ||

@@ -22,8 +22,8 @@ static uint32_t last_heap_id;
  * requests and frees, and blocks that are to lie apart. The heap for them is busy for ever: it does
  * not wait at the gate, where this lock serves. */
 static struct tm_lock homeless_lock;
-static struct tm_heap *heap_of_nobody;
-#define NO_THREAD ((uintptr_t)4) /* no thread's tm_thread_self() is that */
+static struct tm_heap *_Atomic heap_of_nobody; /* set under the lock */
+#define NO_THREAD ((uintptr_t)4)               /* no thread's tm_thread_self() is that */
 
 /* Memory for one more heap; NULL: there is none. Under register_lock. */
 static struct tm_heap *cut_heap(void)
@@ -92,35 +92,71 @@ static void retire_heap(struct tm_heap *heap)
     tm_unlock(&register_lock);
 }
 
-/* The recorder is told of what its own threads take only. */
-static struct tm_heap *new_heap_of_nobody(void)
+/* Under homeless_lock. The recorder is told of what threads take from their own heaps only, and it
+ * is no thread that has a share of the cache. */
+static void make_heap_of_nobody(void)
 {
     struct tm_heap *heap = new_heap(NO_THREAD);
-    if (heap != NULL) {
-        heap->sampler.mode = TM_SAMPLE_OFF;
-        heap->sampler.on = false;
-        atomic_store_explicit(&heap->busy, true, memory_order_relaxed);
-    }
-    return heap;
+    if (heap == NULL)
+        return;
+    heap->sampler.mode = TM_SAMPLE_OFF;
+    heap->sampler.on = false;
+    atomic_fetch_sub_explicit(&tm_heaps_in_use, 1, memory_order_relaxed);
+    atomic_store_explicit(&heap_of_nobody, heap, memory_order_relaxed); /* before it is busy */
+    atomic_store_explicit(&heap->busy, true, memory_order_relaxed);
 }
 
-struct tm_block *tm_thread_take_apart(unsigned size_class)
+/* Under homeless_lock. */
+static struct tm_block *take_from_nobody(unsigned size_class)
 {
     bool zero;
-    tm_lock(&homeless_lock);
     if (heap_of_nobody == NULL)
-        heap_of_nobody = new_heap_of_nobody();
+        make_heap_of_nobody();
     struct tm_heap *heap = heap_of_nobody;
-    struct tm_block *block = NULL;
-    if (heap != NULL) {
-        block = heap->bin[size_class];
-        if (block != NULL)
-            heap->bin[size_class] = block->next;
-        else
-            block = tm_heap_refill(heap, size_class, &zero);
-    }
+    struct tm_block *block = heap == NULL ? NULL : heap->bin[size_class];
+    if (block == NULL)
+        return heap == NULL ? NULL : tm_heap_refill(heap, size_class, &zero);
+    heap->bin[size_class] = block->next;
+    return block;
+}
+
+static struct tm_block *refill_for_the_gone(unsigned size_class)
+{
+    tm_lock(&homeless_lock);
+    struct tm_block *block = take_from_nobody(size_class);
     tm_unlock(&homeless_lock);
     return block;
+}
+
+/* Another thread may get the block's pool as soon as it is full, and looks there for cells that
+ * count: this one does before anybody can, though what it says is not known yet. Signals are
+ * blocked as a handler that forks would wait for the lock. */
+struct tm_block *tm_thread_take_apart(unsigned size_class)
+{
+    uint64_t mask = tm_os_block_signals();
+    tm_lock(&homeless_lock);
+    struct tm_block *block = take_from_nobody(size_class);
+    if (block != NULL && tm_cells_make(block)) {
+        struct tm_pool *pool = tm_pool_slot(block);
+        atomic_store_explicit(tm_cell_of(block), TM_CELL_COUNTED, memory_order_relaxed);
+        atomic_fetch_or_explicit(&pool->told, (uint16_t)(1u << tm_pool_page(block)),
+                                 memory_order_relaxed);
+    } else if (block != NULL) {
+        block->next = heap_of_nobody->bin[size_class];
+        heap_of_nobody->bin[size_class] = block;
+        block = NULL;
+    }
+    tm_unlock(&homeless_lock);
+    tm_os_set_signals(mask);
+    return block;
+}
+
+bool tm_thread_trim_apart(void)
+{
+    tm_lock(&homeless_lock);
+    bool went = heap_of_nobody != NULL && tm_heap_purge(heap_of_nobody);
+    tm_unlock(&homeless_lock);
+    return went;
 }
 
 /* Gives the calling thread its heap. Past its end it gets none: nobody would wind it up. */
@@ -148,7 +184,7 @@ struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
     struct tm_heap *heap = settle_in();
     *zero = false;
     if (heap == NULL)
-        return tm_thread_take_apart(size_class);
+        return refill_for_the_gone(size_class);
     /* What it just allocated may have filled the bin. */
     struct tm_block *block = heap->bin[size_class];
     if (block == NULL)
@@ -221,7 +257,8 @@ void tm_thread_wait_idle(void)
          * that was ended in the middle of one would never leave it. */
         enum { TRIES = 20000 };
         int tries = 0;
-        while (atomic_load_explicit(&heap->busy, memory_order_seq_cst) && tries++ < TRIES) {
+        while (atomic_load_explicit(&heap->busy, memory_order_seq_cst) && heap != heap_of_nobody &&
+               tries++ < TRIES) {
             static _Atomic int nothing;
             if (tries > 100)
                 tm_os_wait_at_most(&nothing, 0, 50000);

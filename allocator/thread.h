@@ -10,9 +10,11 @@
 /* As tm_heap_refill(), for a thread whose heap is empty: gets it a heap, or serves it from the
  * shared one if its own is gone. */
 struct tm_block *tm_thread_refill(unsigned size_class, bool *zero);
-/* A block of a pool that is no thread's, so that no thread frees it on the fast path. NULL: no
- * memory. Any thread, on no slow path. */
+/* A block of a pool that is no thread's, so that no thread frees it on the fast path, with a cell
+ * that counts until the caller says what is in it. NULL: no memory. Any thread, on no slow path. */
 struct tm_block *tm_thread_take_apart(unsigned size_class);
+/* Gives back the free pages of those pools. Any thread, outside a request. */
+bool tm_thread_trim_apart(void);
 /* Sees to it that the calling thread has a heap. False: it has none any more, or there is no
  * memory.
  */

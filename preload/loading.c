@@ -64,6 +64,7 @@ EXPORT int dl_iterate_phdr(each_object_fn *callback, void *data)
 {
     __attribute__((cleanup(listed))) int nothing = 0;
     dl_iterate_phdr_fn *next = find_dl_iterate_phdr();
+    (void)nothing;
     tm_record_listing();
     return next(callback, data);
 }

@@ -64,8 +64,9 @@ enum tm_snapshot_tag {
     TM_TAG_HELD = TM_TAG('H', 'E', 'L', 'D'),   /* tm_snapshot_held */
     TM_TAG_SETS = TM_TAG('S', 'E', 'T', 'S'),   /* tm_snapshot_set */
     TM_TAG_MEMBERS =
-        TM_TAG('M', 'E', 'M', 'B'),          /* uint32_t: numbers of sites, referred to by SETS */
-    TM_TAG_END = TM_TAG('E', 'N', 'D', '!'), /* one tm_snapshot_end; nothing follows */
+        TM_TAG('M', 'E', 'M', 'B'), /* uint32_t: numbers of sites, referred to by SETS */
+    TM_TAG_PAGE_SETS = TM_TAG('P', 'S', 'E', 'T'), /* tm_snapshot_page_set */
+    TM_TAG_END = TM_TAG('E', 'N', 'D', '!'),       /* one tm_snapshot_end; nothing follows */
 };
 
 struct tm_snapshot_process {
@@ -285,6 +286,13 @@ struct tm_snapshot_set {
     uint64_t held_bytes;     /* of them free */
 };
 
+/* Which set of SETS a page belongs to; of the pages of PAGES with free bytes whose every block is
+ * identified. */
+struct tm_snapshot_page_set {
+    uint32_t page; /* index in PAGES */
+    uint32_t set;  /* index in SETS */
+};
+
 struct tm_snapshot_end {
     uint32_t crc;      /* CRC-32 (zlib's) of every byte before this section's header */
     uint32_t sections; /* how many sections came before this one */
@@ -307,6 +315,7 @@ static_assert(sizeof(struct tm_snapshot_frame) == 16, "file format");
 static_assert(sizeof(struct tm_snapshot_site) == 408, "file format");
 static_assert(sizeof(struct tm_snapshot_held) == 24, "file format");
 static_assert(sizeof(struct tm_snapshot_set) == 32, "file format");
+static_assert(sizeof(struct tm_snapshot_page_set) == 8, "file format");
 static_assert(sizeof(struct tm_snapshot_end) == 8, "file format");
 
 #endif

@@ -61,7 +61,7 @@ static void take_pool(const struct tm_census_pool *pool, void *context)
     tm_spool_add(&pools, &record, sizeof record);
     unsigned first = (unsigned)(pool->base / TM_CENSUS_PAGE % TM_CENSUS_ARENA_PAGES);
     if (sites)
-        tm_held_pool(pool, (uint16_t)(resident_mask >> first));
+        tm_held_pool(pool, (uint16_t)(resident_mask >> first), record.first_page);
 }
 
 static void take_span(const struct tm_census_span *span, void *context)

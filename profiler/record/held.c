@@ -26,6 +26,7 @@ static bool complete; /* every block's site is known; else those of chosen pools
  * class and group. */
 static struct tm_tally held, sets;
 static struct tm_spool members;
+static struct tm_spool page_sets; /* by page, in the order of PAGES */
 
 bool tm_held_start(void)
 {
@@ -118,8 +119,9 @@ static bool is_set(const void *record, const void *context)
             memcmp(listed, wanted->sites, wanted->count * sizeof *listed) == 0);
 }
 
-/* The page's blocks are all of these sites, sorted, each once. */
-static void count_set(struct wanted_set wanted, uint64_t free_bytes)
+/* The page's blocks are all of these sites, sorted, each once. page: its index in PAGES, or
+ * TM_NO_PAGES. */
+static void count_set(struct wanted_set wanted, uint64_t free_bytes, uint32_t page)
 {
     if (wanted.count > TM_SET_MEMBERS)
         wanted.count = TM_SET_MANY;
@@ -140,9 +142,15 @@ static void count_set(struct wanted_set wanted, uint64_t free_bytes)
     set->pages++;
     set->resident_bytes += PAGE;
     set->held_bytes += free_bytes;
+    struct tm_snapshot_page_set record = {
+        .page = page,
+        .set = (uint32_t)(set - (const struct tm_snapshot_set *)(const void *)sets.records.base)};
+    if (free_bytes != 0 && page != TM_NO_PAGES)
+        tm_spool_add(&page_sets, &record, sizeof record);
 }
 
-static void close_page(const struct tm_census_pool *pool, unsigned number, unsigned group)
+static void close_page(const struct tm_census_pool *pool, unsigned number, unsigned group,
+                       uint32_t first_page)
 {
     uint32_t count = pages[number].count;
     uint32_t *sites = pages[number].sites;
@@ -159,10 +167,11 @@ static void close_page(const struct tm_census_pool *pool, unsigned number, unsig
         if (record != NULL)
             record->pages++;
     }
-    count_set((struct wanted_set){sites, different, pool->size_class, group}, free_bytes);
+    count_set((struct wanted_set){sites, different, pool->size_class, group}, free_bytes,
+              first_page == TM_NO_PAGES ? TM_NO_PAGES : first_page + number);
 }
 
-void tm_held_pool(const struct tm_census_pool *pool, uint16_t resident)
+void tm_held_pool(const struct tm_census_pool *pool, uint16_t resident, uint32_t first_page)
 {
     uint32_t size = tm_census_class_at(pool->size_class).block_bytes;
     bool chosen = pool->identity == TM_IDENTITY_CHOSEN;
@@ -188,7 +197,7 @@ void tm_held_pool(const struct tm_census_pool *pool, uint16_t resident)
     }
     for (unsigned page = 0; page < pool->pages; page++)
         if (pages[page].count != 0 && (resident >> page & 1) != 0)
-            close_page(pool, page, group_of(pool));
+            close_page(pool, page, group_of(pool), first_page);
 }
 
 void tm_held_span(const struct tm_census_span *span, uint64_t resident_bytes)
@@ -201,6 +210,7 @@ int tm_held_error(void)
 {
     return held.records.error != 0   ? held.records.error
            : sets.records.error != 0 ? sets.records.error
+           : page_sets.error != 0    ? page_sets.error
                                      : members.error;
 }
 
@@ -227,6 +237,8 @@ void tm_held_write(uint64_t memory_bytes)
     tm_writer_section(TM_TAG_SETS, sizeof(struct tm_snapshot_set), sets.records.base,
                       sets.records.used);
     tm_writer_section(TM_TAG_MEMBERS, sizeof(uint32_t), members.base, members.used);
+    tm_writer_section(TM_TAG_PAGE_SETS, sizeof(struct tm_snapshot_page_set), page_sets.base,
+                      page_sets.used);
     tm_held_free();
 }
 
@@ -235,5 +247,6 @@ void tm_held_free(void)
     tm_tally_free(&held);
     tm_tally_free(&sets);
     tm_spool_free(&members);
+    tm_spool_free(&page_sets);
     tm_site_sums_free();
 }

@@ -56,6 +56,8 @@ static const struct records record_sections[] = {
     {TM_TAG_HELD, 24, sizeof(struct tm_snapshot_held), FIELD(held), FIELD(held_count)},
     {TM_TAG_SETS, 32, sizeof(struct tm_snapshot_set), FIELD(sets), FIELD(set_count)},
     {TM_TAG_MEMBERS, 4, sizeof(uint32_t), FIELD(members), FIELD(member_count)},
+    {TM_TAG_PAGE_SETS, 8, sizeof(struct tm_snapshot_page_set), FIELD(page_sets),
+     FIELD(page_set_count)},
 };
 
 static const struct {

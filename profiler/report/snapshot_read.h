@@ -44,7 +44,7 @@ struct tm_snapshot_file {
     size_t metadata_count;
     const struct tm_snapshot_moment *moments;
     size_t moment_count;
-    bool has_recording; /* call sites were recorded; without it the six that follow are empty */
+    bool has_recording; /* call sites were recorded; without it the seven that follow are empty */
     struct tm_snapshot_recording recording;
     const struct tm_snapshot_frame *frames;
     size_t frame_count;
@@ -56,6 +56,8 @@ struct tm_snapshot_file {
     size_t set_count;
     const uint32_t *members;
     size_t member_count;
+    const struct tm_snapshot_page_set *page_sets; /* by page */
+    size_t page_set_count;
     size_t file_bytes; /* size of the file */
     void *buffer;      /* the file's bytes when tm_snapshot_load() read them; else NULL */
 };

@@ -34,7 +34,7 @@ static bool check_recording(const struct tm_snapshot_file *file, struct words wo
     const struct tm_snapshot_recording *recording = &file->recording;
     if (!file->has_recording) {
         if (file->frame_count + file->site_count + file->held_count + file->set_count +
-            file->member_count)
+            file->member_count + file->page_set_count)
             return wrong(words, "it has call sites and no section RECO");
         return true;
     }
@@ -179,6 +179,20 @@ static bool check_sets(const struct tm_snapshot_file *file, struct words words)
     return true;
 }
 
+static bool check_page_sets(const struct tm_snapshot_file *file, struct words words)
+{
+    for (size_t i = 0; i < file->page_set_count; i++) {
+        const struct tm_snapshot_page_set *of = &file->page_sets[i];
+        if (of->page >= file->page_count || of->set >= file->set_count)
+            return wrong(words, "PSET record %zu puts page %u of %zu into set %u of %zu", i,
+                         of->page, file->page_count, of->set, file->set_count);
+        if (i > 0 && of->page <= of[-1].page)
+            return wrong(words, "PSET record %zu is of page %u and comes after page %u", i,
+                         of->page, of[-1].page);
+    }
+    return true;
+}
+
 bool tm_snapshot_sites_sound(const struct tm_snapshot_file *file, char *text, size_t size)
 {
     struct words words = {text, size};
@@ -187,5 +201,5 @@ bool tm_snapshot_sites_sound(const struct tm_snapshot_file *file, char *text, si
     for (size_t i = 0; i < file->site_count; i++)
         if (!check_site(file, i, words))
             return false;
-    return check_held(file, words) && check_sets(file, words);
+    return check_held(file, words) && check_sets(file, words) && check_page_sets(file, words);
 }

@@ -6,9 +6,9 @@
 
 #include "profiler/report/snapshot_read.h"
 
-/* True if RECORDING, FRAMES, SITES, HELD, SETS and MEMBERS hold only what a report may rely on:
- * references in range, numbers that ascend, bytes that a process can have. Else false, with what is
- * wrong in words, without a path and a full stop. */
+/* True if RECORDING, FRAMES, SITES, HELD, SETS, MEMBERS and PAGE_SETS hold only what a report may
+ * rely on: references in range, numbers that ascend, bytes that a process can have. Else false,
+ * with what is wrong in words, without a path and a full stop. */
 bool tm_snapshot_sites_sound(const struct tm_snapshot_file *file, char *words, size_t size);
 
 #endif

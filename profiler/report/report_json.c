@@ -213,22 +213,27 @@ static void write_exactness(struct tm_json *json, const struct tm_report *report
     tm_json_end(json, '}');
 }
 
+void tm_report_json_plain(struct tm_json *json, const struct tm_report *report)
+{
+    tm_json_number(json, "format_version", report->snapshot->header.version);
+    tm_json_number(json, "rss_bytes", report->ledger.rss_bytes);
+    write_ledger(json, &report->ledger);
+    write_verdict(json, report);
+    write_process(json, report->snapshot);
+    write_classes(json, report);
+    write_heap(json, report);
+    write_timeline(json, report);
+    write_mappings(json, report);
+    write_cost(json, report);
+    write_exactness(json, report);
+}
+
 void tm_report_json(FILE *out, const struct tm_report *report)
 {
     struct tm_json json = {.out = out, .first = true};
     tm_json_start(&json, NULL, '{');
-    tm_json_number(&json, "format_version", report->snapshot->header.version);
-    tm_json_number(&json, "rss_bytes", report->ledger.rss_bytes);
-    write_ledger(&json, &report->ledger);
-    write_verdict(&json, report);
-    write_process(&json, report->snapshot);
-    write_classes(&json, report);
+    tm_report_json_plain(&json, report);
     tm_report_json_sites(&json, report);
-    write_heap(&json, report);
-    write_timeline(&json, report);
-    write_mappings(&json, report);
-    write_cost(&json, report);
-    write_exactness(&json, report);
     tm_json_end(&json, '}');
     putc('\n', out);
 }

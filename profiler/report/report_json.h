@@ -12,7 +12,14 @@
  * have. */
 void tm_report_json(FILE *out, const struct tm_report *report);
 
-/* The members on call sites; for report_json.c only. */
+/* Its members in two parts, for what writes a part of them: all but those on call sites, */
+void tm_report_json_plain(struct tm_json *json, const struct tm_report *report);
+/* and those on call sites. */
 void tm_report_json_sites(struct tm_json *json, const struct tm_report *report);
+
+/* The second part with so many groups only, in this order, which are to hold those of the plan, and
+ * with or without the frames of each. */
+void tm_report_json_groups(struct tm_json *json, const struct tm_report *report,
+                           const uint32_t *groups, size_t count, bool frames);
 
 #endif

@@ -144,7 +144,8 @@ static void write_sums(struct tm_json *json, const struct tm_report *report,
     tm_json_end(json, ']');
 }
 
-static void write_site(struct tm_json *json, const struct tm_report *report, uint32_t index)
+static void write_site(struct tm_json *json, const struct tm_report *report, uint32_t index,
+                       bool frames)
 {
     const struct tm_group *group = &report->sites.groups[index];
     const struct tm_group_held *held = &report->held.groups[index];
@@ -162,7 +163,8 @@ static void write_site(struct tm_json *json, const struct tm_report *report, uin
     write_estimate(json, "sole_pin", &held->sole);
     write_estimate(json, "sole_pin_resident", &held->sole_resident);
     write_sums(json, report, group);
-    write_frames(json, report, group->node);
+    if (frames)
+        write_frames(json, report, group->node);
     tm_json_end(json, '}');
 }
 
@@ -211,19 +213,33 @@ static void write_plan(struct tm_json *json, const struct tm_report *report, con
     tm_json_end(json, ']');
 }
 
-void tm_report_json_sites(struct tm_json *json, const struct tm_report *report)
+void tm_report_json_groups(struct tm_json *json, const struct tm_report *report,
+                           const uint32_t *groups, size_t count, bool frames)
 {
-    size_t groups = report->sites.count;
-    uint32_t *ranked = calloc(groups, sizeof *ranked);
-    size_t *place = calloc(groups, sizeof *place);
+    size_t *place = calloc(report->sites.count, sizeof *place);
     write_recording(json, report);
     write_held(json, report);
     tm_json_string(json, "grouped_by", tm_grouping_name(report->sites.grouping));
     tm_json_string(json, "sorted_by", tm_order_name(report->view.by));
     tm_json_start(json, "sites", '[');
-    if (ranked && place && report->snapshot->has_recording) {
-        size_t count = tm_report_rank(report, report->view.by, ranked);
+    for (size_t i = 0; i < count && place; i++) {
+        place[groups[i]] = i;
+        write_site(json, report, groups[i], frames);
+    }
+    tm_json_end(json, ']');
+    if (place)
+        write_plan(json, report, place);
+    free(place);
+}
+
+void tm_report_json_sites(struct tm_json *json, const struct tm_report *report)
+{
+    size_t groups = report->sites.count;
+    size_t count = 0;
+    uint32_t *ranked = calloc(groups, sizeof *ranked);
+    if (ranked && report->snapshot->has_recording) {
         bool *listed = calloc(groups, sizeof *listed);
+        count = tm_report_rank(report, report->view.by, ranked);
         for (size_t i = 0; i < count && listed; i++)
             listed[ranked[i]] = true;
         for (uint32_t i = 1; i < groups && listed; i++)
@@ -231,14 +247,7 @@ void tm_report_json_sites(struct tm_json *json, const struct tm_report *report)
                 ranked[count++] = i;
         free(listed);
         ranked[count++] = TM_GROUP_UNKNOWN; /* the last */
-        for (size_t i = 0; i < count; i++) {
-            place[ranked[i]] = i;
-            write_site(json, report, ranked[i]);
-        }
     }
-    tm_json_end(json, ']');
-    if (place)
-        write_plan(json, report, place);
+    tm_report_json_groups(json, report, ranked, count, true);
     free(ranked);
-    free(place);
 }

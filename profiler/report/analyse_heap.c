@@ -119,8 +119,7 @@ static void take_metadata(const struct tm_snapshot_file *snapshot, struct tm_hea
     }
 }
 
-/* Pages of an arena that an extent of the list touches. */
-static uint64_t pages_touched(const struct tm_extent *extents, size_t count, uint64_t base)
+uint64_t tm_extent_pages(const struct tm_extent *extents, size_t count, uint64_t base)
 {
     uint64_t mask = 0;
     for (size_t i = tm_extent_find(extents, count, base); i < count; i++) {
@@ -134,18 +133,16 @@ static uint64_t pages_touched(const struct tm_extent *extents, size_t count, uin
     return mask;
 }
 
-/* What the live blocks cover of page `index` of a pool. Where the file has no figures for the page
- * they follow from the pool's: all blocks live, or none. */
-static struct tm_snapshot_page page_use(const struct tm_snapshot_file *snapshot,
-                                        struct tm_heap *heap, const struct tm_snapshot_pool *pool,
-                                        unsigned index)
+struct tm_snapshot_page tm_pool_page(const struct tm_snapshot_file *snapshot,
+                                     const struct tm_snapshot_pool *pool, unsigned index,
+                                     uint64_t *contradictions)
 {
     const struct tm_snapshot_class *class = &snapshot->classes[pool->size_class];
     struct tm_snapshot_page page = {0, 0};
     if (pool->first_page != TM_NO_PAGES) {
         page = snapshot->pages[pool->first_page + index];
         if (page.live_bytes > PAGE || (page.live_blocks == 0) != (page.live_bytes == 0)) {
-            heap->contradictions++;
+            ++*contradictions;
             page.live_bytes = page.live_bytes > PAGE ? PAGE : page.live_bytes;
         }
         return page;
@@ -205,7 +202,7 @@ static void take_pool(const struct tm_snapshot_file *snapshot, struct tm_heap *h
     use->tail_bytes += blocks < space ? space - blocks : 0;
     heap->contradictions += pool->identity >= TM_IDENTITIES;
     for (unsigned i = 0; i < pool->pages; i++) {
-        struct tm_snapshot_page page = page_use(snapshot, heap, pool, i);
+        struct tm_snapshot_page page = tm_pool_page(snapshot, pool, i, &heap->contradictions);
         uint64_t bit = UINT64_C(1) << (first + i);
         bool resident = pages->resident & bit;
         bool live = page.live_blocks > 0 || page.live_bytes > 0;
@@ -285,8 +282,8 @@ static void walk_arenas(const struct tm_snapshot_file *snapshot, struct tm_heap 
         }
         struct arena_pages pages = {.base = arena->base, .resident = arena->resident_mask};
         pages.taken =
-            pages_touched(heap->span_extents, heap->span_extent_count, arena->base) |
-            pages_touched(heap->metadata_extents, heap->metadata_extent_count, arena->base);
+            tm_extent_pages(heap->span_extents, heap->span_extent_count, arena->base) |
+            tm_extent_pages(heap->metadata_extents, heap->metadata_extent_count, arena->base);
         for (; at < snapshot->pool_count && snapshot->pools[at].base < arena->base + ARENA; at++) {
             if (snapshot->pools[at].base < arena->base)
                 heap->contradictions++; /* in no arena of the file */

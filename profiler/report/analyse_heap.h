@@ -110,4 +110,14 @@ void tm_heap_free(struct tm_heap *heap);
 /* Index of the first extent that ends above the address; count if there is none. */
 size_t tm_extent_find(const struct tm_extent *extents, size_t count, uint64_t address);
 
+/* Pages of the arena at `base` that an extent touches, as a mask. */
+uint64_t tm_extent_pages(const struct tm_extent *extents, size_t count, uint64_t base);
+
+/* What the live blocks cover of page `index` of a pool. Where the file has no figures for the page
+ * they follow from the pool's: all blocks live, or none. Counts where figures contradict each
+ * other. */
+struct tm_snapshot_page tm_pool_page(const struct tm_snapshot_file *snapshot,
+                                     const struct tm_snapshot_pool *pool, unsigned index,
+                                     uint64_t *contradictions);
+
 #endif

@@ -115,6 +115,8 @@ const char *tm_stack_frame_name(const struct tm_stack_frame *frame, char *buffer
         return "[callers not recorded]";
     case TM_STACK_UNKNOWN:
         return "[not recorded]";
+    case TM_STACK_OTHERS:
+        return "[other stacks]";
     default:
         break;
     }

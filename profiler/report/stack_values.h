@@ -34,6 +34,7 @@ enum tm_stack_frame_kind {
     TM_STACK_THREAD,    /* stands for a thread: its id is the address */
     TM_STACK_TRUNCATED, /* stands for callers that are not recorded, or too many to be shown */
     TM_STACK_UNKNOWN,   /* the only frame of TM_GROUP_UNKNOWN */
+    TM_STACK_OTHERS,    /* for who shows a part of the stacks: stands for all others */
 };
 
 /* One function of a stack. Strings are raw text from files: escape them. */
@@ -66,7 +67,8 @@ void tm_stack_walk_start(struct tm_stack_walk *walk, const struct tm_report *rep
 /* The next frame inwards; false behind the innermost one. */
 bool tm_stack_walk_next(struct tm_stack_walk *walk, struct tm_stack_frame *frame);
 
-/* What a frame is called: its function, "libfoo.so+0x1234", "thread 17", "[not recorded]".
+/* What a frame is called: its function, "libfoo.so+0x1234", "thread 17", "[not recorded]",
+ * "[other stacks]".
  * Where the name has to be made, it is made in buffer. */
 const char *tm_stack_frame_name(const struct tm_stack_frame *frame, char *buffer, size_t size);
 

@@ -1,0 +1,209 @@
+/* export_massif.c: the text of valgrind's massif, which ms_print and massif-visualizer read. Every
+ * moment of the timeline is a snapshot there: pages in use as heap, what is cached as extra. Those
+ * of the peak and of the end have the tree of who allocated, and only there heap is what is in live
+ * blocks, and all that is held is extra; what of it is not recorded is a branch of its own. As
+ * massif does, branches below one percent are put together.
+ */
+#include "profiler/report/export.h"
+#include "profiler/report/export_intern.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEEPEST = 96 /* innermost frames of a branch; ms_print warns of deeper ones */ };
+
+/* A stack in a tree: frames by number, the innermost first. */
+struct branch {
+    const uint32_t *frames;
+    size_t count;
+    uint64_t bytes;
+};
+
+struct tree {
+    struct tm_intern names;
+    uint32_t *frames;
+    size_t frame_count;
+    struct branch *branches;
+    size_t count;
+    uint64_t bytes;
+};
+
+static int by_frames(const void *left, const void *right)
+{
+    const struct branch *a = left;
+    const struct branch *b = right;
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        if (a->frames[i] != b->frames[i])
+            return a->frames[i] < b->frames[i] ? -1 : 1;
+    return (a->count > b->count) - (a->count < b->count);
+}
+
+/* "0x401136: main (prog.c:12)"; readers take what follows a '#' for a comment. */
+static uint32_t name_of(struct tree *tree, const struct tm_stack_frame *frame)
+{
+    char key[2 * TM_EXPORT_NAME + 64];
+    const struct tm_symbol *symbol = frame->symbol;
+    struct tm_export_text name = tm_export_name(frame, "#", '@');
+    const char *place = symbol->file ? symbol->file : symbol->module ? symbol->module : "";
+    struct tm_export_text file = tm_export_clean(place, "#", '@');
+    if (frame->kind != TM_STACK_CODE)
+        snprintf(key, sizeof key, "%s", name.text);
+    else if (symbol->file && symbol->line)
+        snprintf(key, sizeof key, "0x%" PRIX64 ": %s (%s:%" PRIu32 ")", frame->instruction,
+                 name.text, file.text, symbol->line);
+    else
+        snprintf(key, sizeof key, "0x%" PRIX64 ": %s (in %s)", frame->instruction, name.text,
+                 *place ? file.text : "no file");
+    return tm_intern_text(&tree->names, key);
+}
+
+/* Room for all frames of an export, so that branches can point to them. */
+static bool make_room(struct tm_export *export, struct tree *tree)
+{
+    size_t frames = 0;
+    for (size_t i = 0; i < export->stack_count; i++)
+        frames += tm_export_stack(export, i).count;
+    tree->frames = calloc(frames + 1, sizeof *tree->frames);
+    tree->branches = calloc(export->stack_count + 2, sizeof *tree->branches);
+    return tree->frames && tree->branches;
+}
+
+static void add_stacks(struct tm_export *export, enum tm_order by, struct tree *tree)
+{
+    for (size_t i = 0; i < export->stack_count; i++) {
+        struct tm_export_stack stack = tm_export_stack(export, i);
+        uint64_t bytes = tm_whole(tm_stack_value(&stack.values, by));
+        if (bytes == 0)
+            continue;
+        struct branch *branch = &tree->branches[tree->count++];
+        branch->frames = tree->frames + tree->frame_count;
+        branch->count = stack.count < DEEPEST ? stack.count : DEEPEST;
+        branch->bytes = bytes;
+        tree->bytes += bytes;
+        for (size_t k = 1; k <= branch->count; k++)
+            tree->frames[tree->frame_count++] = name_of(tree, &stack.frames[stack.count - k]);
+    }
+}
+
+/* What is in use and not told by any stack. */
+static void add_rest(struct tree *tree, uint64_t bytes)
+{
+    if (bytes <= tree->bytes)
+        return;
+    struct branch *branch = &tree->branches[tree->count++];
+    branch->frames = tree->frames + tree->frame_count;
+    branch->count = 1;
+    branch->bytes = bytes - tree->bytes;
+    tree->frames[tree->frame_count++] = tm_intern_text(&tree->names, "[not recorded]");
+    tree->bytes = bytes;
+}
+
+/* The branches from `first` on that share the frame at `depth` with it; their bytes. */
+static size_t same(const struct tree *tree, size_t first, size_t end, size_t depth, uint64_t *bytes)
+{
+    size_t at = first;
+    *bytes = 0;
+    while (at < end && tree->branches[at].frames[depth] == tree->branches[first].frames[depth])
+        *bytes += tree->branches[at++].bytes;
+    return at;
+}
+
+/* Writes what is below a node whose branches are [first, end) and agree in the frames before
+ * `depth`; text: the node's own line without the number of its children. */
+static void write_node(FILE *out, const struct tree *tree, size_t first, size_t end, size_t depth,
+                       uint64_t bytes, const char *text)
+{
+    size_t children = 0;
+    size_t small = 0;
+    uint64_t small_bytes = 0;
+    uint64_t part;
+    while (first < end && tree->branches[first].count <= depth)
+        first++; /* a stack that ends here has no part in a child */
+    for (size_t at = first; at < end;) {
+        at = same(tree, at, end, depth, &part);
+        bool counts = part * 100 >= tree->bytes;
+        children += counts;
+        small += !counts;
+        small_bytes += counts ? 0 : part;
+    }
+    fprintf(out, "%*sn%zu: %" PRIu64 " %s\n", (int)depth, "", children + (small > 0), bytes, text);
+    for (size_t at = first; at < end;) {
+        size_t next = same(tree, at, end, depth, &part);
+        if (part * 100 >= tree->bytes)
+            write_node(out, tree, at, next, depth + 1, part,
+                       tm_intern_bytes(&tree->names, tree->branches[at].frames[depth]));
+        at = next;
+    }
+    if (small > 0)
+        fprintf(out, "%*sn0: %" PRIu64 " in %zu place%s, below massif's threshold (1.00%%)\n",
+                (int)depth + 1, "", small_bytes, small, small > 1 ? "s, all" : "");
+}
+
+static void write_numbers(FILE *out, size_t number, uint64_t ms, uint64_t heap, uint64_t extra)
+{
+    fprintf(out,
+            "#-----------\nsnapshot=%zu\n#-----------\ntime=%" PRIu64 "\nmem_heap_B=%" PRIu64
+            "\nmem_heap_extra_B=%" PRIu64 "\nmem_stacks_B=0\n",
+            number, ms, heap, extra);
+}
+
+/* A snapshot with a tree, of at least so many bytes in use. */
+static bool write_detailed(struct tm_export *export, size_t number, uint64_t ms, uint64_t heap,
+                           uint64_t extra, enum tm_order by)
+{
+    struct tree tree = {.frames = NULL};
+    bool made = make_room(export, &tree);
+    if (made) {
+        add_stacks(export, by, &tree);
+        add_rest(&tree, heap);
+        made = !tree.names.failed;
+    }
+    if (made) {
+        qsort(tree.branches, tree.count, sizeof *tree.branches, by_frames);
+        write_numbers(export->out, number, ms, tree.bytes, extra);
+        fprintf(export->out, "heap_tree=%s\n", by == TM_BY_PEAK ? "peak" : "detailed");
+        write_node(export->out, &tree, 0, tree.count, 0, tree.bytes,
+                   "(heap allocation functions) malloc/new/new[], --alloc-fns, etc.");
+    }
+    tm_intern_free(&tree.names);
+    free(tree.frames);
+    free(tree.branches);
+    return made;
+}
+
+bool tm_export_massif(struct tm_export *export)
+{
+    enum { NS_OF_MS = 1000000 };
+    const struct tm_report *report = export->report;
+    const struct tm_snapshot_file *snapshot = report->snapshot;
+    uint64_t end = snapshot->process.since_start_ns / NS_OF_MS;
+    bool told = !snapshot->has_recording || report->sites.total.peak_bytes == 0;
+    size_t number = 0;
+    struct tm_export_text command = tm_export_command(snapshot);
+    fprintf(export->out, "desc: tidemark export\ncmd: %s\ntime_unit: ms\n", command.text);
+    for (size_t i = 0; i <= snapshot->moment_count; i++) {
+        const struct tm_snapshot_moment *moment =
+            i < snapshot->moment_count ? &snapshot->moments[i] : NULL;
+        if (moment && moment->since_start_ns / NS_OF_MS >= end)
+            continue;
+        /* The stacks have a peak of their own, whose moment may have none in the timeline. */
+        if (!told && (!moment || moment->since_start_ns >= report->sites.peak_ns)) {
+            uint64_t ms = report->sites.peak_ns / NS_OF_MS;
+            told = true;
+            uint64_t taken = moment ? tm_moment_bytes(moment) : 0;
+            uint64_t peak = report->sites.total.peak_bytes;
+            if (!write_detailed(export, number++, ms < end ? ms : end, 0,
+                                taken > peak ? taken - peak : 0, TM_BY_PEAK))
+                return false;
+        }
+        if (!moment)
+            break;
+        write_numbers(export->out, number++, moment->since_start_ns / NS_OF_MS,
+                      moment->pool_bytes + moment->span_bytes + moment->mapping_bytes,
+                      moment->cached_bytes);
+        fputs("heap_tree=empty\n", export->out);
+    }
+    return write_detailed(export, number, end, tm_report_live(report), tm_report_held(report),
+                          TM_BY_LIVE);
+}

@@ -13,10 +13,9 @@
  * of a prefix. */
 static const char *const places[] = {
     "../preload/libtidemark.so",
-    "../lib/x86_64-linux-gnu/libtidemark.so",
-    "../lib/aarch64-linux-gnu/libtidemark.so",
-    "../lib64/libtidemark.so",
-    "../lib/libtidemark.so",
+    "../lib/x86_64-linux-gnu/tidemark/libtidemark.so",
+    "../lib64/tidemark/libtidemark.so",
+    "../lib/tidemark/libtidemark.so",
 };
 
 static char *own_directory(void)

@@ -38,7 +38,7 @@ class Installed(unittest.TestCase):
             run(*MESON.split(), "introspect", "--buildoptions", BUILD))}
         cls.prefix = options["prefix"]
         cls.libdir = os.path.join(cls.prefix, options["libdir"])
-        cls.library = cls.root + cls.libdir + "/libtidemark.so"
+        cls.library = cls.root + cls.libdir + "/tidemark/libtidemark.so"
         cls.command = cls.root + os.path.join(cls.prefix, options["bindir"], "tidemark")
         cls.pkg_config = {"PKG_CONFIG_LIBDIR": cls.root + cls.libdir + "/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": cls.root}
 
@@ -63,7 +63,7 @@ class Installed(unittest.TestCase):
                  for name in names}
         share = self.root + self.prefix + "/share"
         self.assertLessEqual({
-            self.command, self.library, self.library.replace("libtidemark.so", "pkgconfig/tidemark.pc"),
+            self.command, self.library, self.root + self.libdir + "/pkgconfig/tidemark.pc",
             self.root + self.prefix + "/include/tidemark.h", share + "/man/man1/tidemark.1",
             share + "/man/man7/libtidemark.7", share + "/bash-completion/completions/tidemark"}, found)
         strangers = {path for path in found if "tidemark" not in path.removeprefix(self.root)}

@@ -1,8 +1,9 @@
 /* command_report.c: `tidemark report FILE`: options in, one report out. The report itself is made
- * in analyse.c and printed by report_text.c or report_json.c.
+ * in analyse.c and printed by report_text.c, report_json.c or report_html.c.
  */
 #include "profiler/report/analyse.h"
 #include "profiler/report/command.h"
+#include "profiler/report/report_html.h"
 #include "profiler/report/report_json.h"
 #include "profiler/report/report_text.h"
 
@@ -25,6 +26,9 @@ static void print_help(FILE *out)
             "allocator holds free and why, and what would bring it down. FILE is what\n"
             "`tidemark snapshot PID` printed.\n\n"
             "options:\n"
+            "  --html OUT    the report as one HTML file, with a map of the arenas and a flame "
+            "graph;\n"
+            "                it needs no network. OUT is its path, - is stdout\n"
             "  --json        the report as one JSON object (fields: profiler/format/README.md)\n"
             "  --top N       rows of each long table, default %d\n"
             "  --by WHAT     sort call sites by held (default), live, sole, peak, allocated or\n"
@@ -43,7 +47,7 @@ static void print_help(FILE *out)
             "the others on the same page.\n"
             "Colour is used on a terminal unless NO_COLOR is set. Exit status: 0 success, 1 FILE "
             "cannot\n"
-            "be read or is no whole snapshot, 2 bad usage.\n",
+            "be read or is no whole snapshot, or OUT cannot be written, 2 bad usage.\n",
             DEFAULT_TOP);
 }
 
@@ -51,6 +55,7 @@ struct options {
     const char *path;
     size_t top;
     bool json;
+    const char *html; /* where the HTML report goes; "-" stdout; NULL: not asked for */
     struct tm_view view;
     bool grouped; /* --group was given */
     struct tm_symbols_options symbols;
@@ -99,6 +104,9 @@ static bool take(int option, char *value, struct options *options)
     case 'j':
         options->json = true;
         return true;
+    case 'H':
+        options->html = value;
+        return true;
     case 't':
         return parse_number("--top", value, &options->top);
     case 'd':
@@ -122,15 +130,11 @@ static bool take(int option, char *value, struct options *options)
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"top", required_argument, NULL, 't'},
-        {"by", required_argument, NULL, 'b'},
-        {"group", required_argument, NULL, 'g'},
-        {"depth", required_argument, NULL, 'd'},
-        {"root", required_argument, NULL, 'r'},
-        {"debuginfod", no_argument, NULL, 'D'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"html", required_argument, NULL, 'H'},  {"json", no_argument, NULL, 'j'},
+        {"top", required_argument, NULL, 't'},   {"by", required_argument, NULL, 'b'},
+        {"group", required_argument, NULL, 'g'}, {"depth", required_argument, NULL, 'd'},
+        {"root", required_argument, NULL, 'r'},  {"debuginfod", no_argument, NULL, 'D'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
     opterr = 0;
     optind = 0; /* getopt_long starts anew */
@@ -154,6 +158,10 @@ static int parse(int argc, char **argv, struct options *options)
                  argc - optind);
         return 2;
     }
+    if (options->html && options->json) {
+        tm_error("report writes HTML or JSON, not both at once; leave out --html or --json");
+        return 2;
+    }
     options->path = argv[optind];
     return -1;
 }
@@ -175,6 +183,35 @@ static void print(const struct tm_report *report, const struct options *options)
     tm_report_text(stdout, report, &text);
 }
 
+/* Writes the HTML report, for which stacks are analysed apart, too; false after a message. */
+static bool write_html(const struct tm_report *report, const struct options *options)
+{
+    struct tm_view view = {.grouping = TM_GROUP_STACK, .symbols = options->view.symbols};
+    struct tm_report by_stack;
+    bool to_stdout = strcmp(options->html, "-") == 0;
+    if (!tm_report_make(report->snapshot, &view, &by_stack)) {
+        tm_error("there is not enough memory to analyse the stacks of '%s'", options->path);
+        return false;
+    }
+    FILE *out = to_stdout ? stdout : fopen(options->html, "w");
+    bool written = out != NULL;
+    if (!out) {
+        tm_error("'%s' cannot be written: %s", options->html, strerror(errno));
+    } else if (!tm_report_html(out, report, &by_stack)) {
+        tm_error("there is not enough memory to make the HTML report of '%s'", options->path);
+        written = false;
+    }
+    if (out && !to_stdout) {
+        bool whole = !ferror(out);
+        whole = fclose(out) == 0 && whole;
+        if (written && !whole)
+            tm_error("'%s' could not be written to its end: %s", options->html, strerror(errno));
+        written = written && whole;
+    }
+    tm_report_free(&by_stack);
+    return written;
+}
+
 /* Analyses and prints; the exit status. */
 static int report_on(const struct tm_snapshot_file *snapshot, struct options *options)
 {
@@ -189,15 +226,19 @@ static int report_on(const struct tm_snapshot_file *snapshot, struct options *op
         options->view.symbols = tm_symbols_open(snapshot, &options->symbols);
     bool made = (!snapshot->has_recording || options->view.symbols) &&
                 tm_report_make(snapshot, &options->view, &report);
+    bool written = true;
     if (made) {
-        print(&report, options);
+        if (options->html)
+            written = write_html(&report, options);
+        else
+            print(&report, options);
         tm_report_free(&report);
     } else {
         tm_error("there is not enough memory to analyse '%s'", options->path);
     }
     if (options->view.symbols)
         tm_symbols_close(options->view.symbols);
-    return made ? 0 : 1;
+    return made && written ? 0 : 1;
 }
 
 int tm_command_report(int argc, char **argv)

@@ -13,6 +13,7 @@ int tm_command_start(int argc, char **argv);
 int tm_command_stop(int argc, char **argv);
 int tm_command_trim(int argc, char **argv);
 int tm_command_report(int argc, char **argv);
+int tm_command_diff(int argc, char **argv);
 int tm_command_export(int argc, char **argv);
 int tm_command_compare(int argc, char **argv);
 

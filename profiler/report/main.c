@@ -17,6 +17,7 @@ static const struct {
     {"stop", tm_command_stop, "end that"},
     {"trim", tm_command_trim, "make a running process give back all that can go back"},
     {"report", tm_command_report, "explain a snapshot: where every byte of RSS goes"},
+    {"diff", tm_command_diff, "tell what changed between two snapshots, or what leaks"},
     {"export", tm_command_export, "write a snapshot as a file of pprof, speedscope, massif, …"},
     {"compare", tm_command_compare,
      "run a command under several allocators and compare RSS and time"},

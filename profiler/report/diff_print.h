@@ -1,0 +1,32 @@
+/* diff_print.h: the comparison for a person (at most 100 columns, verdict first), as JSON and as a
+ * page; the same for the search for leaks. Nothing from a snapshot reaches `out` unescaped.
+ */
+#ifndef TIDEMARK_REPORT_DIFF_PRINT_H
+#define TIDEMARK_REPORT_DIFF_PRINT_H
+
+#include "profiler/report/diff.h"
+#include "profiler/report/diff_leak.h"
+#include "profiler/report/json_write.h"
+#include "profiler/report/report_text.h"
+
+/* paths: of the snapshots, for the head. */
+void tm_diff_text(FILE *out, const struct tm_diff *diff, const char *const *paths,
+                  const struct tm_text_options *options);
+void tm_diff_json(FILE *out, const struct tm_diff *diff, const char *const *paths);
+
+void tm_leak_text(FILE *out, const struct tm_leaks *leaks, const char *const *paths,
+                  const struct tm_text_options *options);
+void tm_leak_json(FILE *out, const struct tm_leaks *leaks, const char *const *paths);
+
+/* The tables of call sites, for diff_text.c. */
+void tm_diff_text_sites(FILE *out, const struct tm_diff *diff,
+                        const struct tm_text_options *options);
+
+/* One site's names and frames, and one snapshot, for both JSON documents. */
+void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group);
+void tm_diff_json_snapshot(struct tm_json *json, const struct tm_report *report, const char *path);
+void tm_diff_json_notes(struct tm_json *json, const struct tm_diff_check *check);
+void tm_diff_json_estimate(struct tm_json *json, const char *key,
+                           const struct tm_estimate *estimate);
+
+#endif

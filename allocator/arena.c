@@ -18,6 +18,8 @@ static struct tm_buckets run_index;
 static void count(_Atomic uint64_t *counter, int64_t pages)
 {
     atomic_fetch_add_explicit(counter, (uint64_t)(pages * (int64_t)TM_PAGE), memory_order_relaxed);
+    if (pages > 0)
+        atomic_fetch_add_explicit(&tm_bytes_taken, (uint64_t)pages * TM_PAGE, memory_order_relaxed);
 }
 
 /* Unlocks, and tells the recorder that pages moved. */

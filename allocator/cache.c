@@ -7,7 +7,7 @@
 #include "allocator/os.h"
 
 _Atomic uint64_t tm_bytes_clean_in_pools, tm_bytes_in_pools, tm_bytes_in_spans,
-    tm_bytes_in_mappings, tm_cached_bytes, tm_drained_bytes;
+    tm_bytes_in_mappings, tm_cached_bytes, tm_drained_bytes, tm_bytes_taken;
 
 /* Arenas with dirty pages, hottest first. */
 static struct tm_link warm;

@@ -31,6 +31,9 @@ void tm_cache_fork_child(void);
 
 /* Bytes in use, for the budget and the census: relaxed, changed by arena.c and large.c. */
 extern _Atomic uint64_t tm_bytes_in_pools, tm_bytes_in_spans, tm_bytes_in_mappings;
+/* Bytes of pools, spans and mappings that were taken since the start, cumulative; relaxed, changed
+ * by arena.c and large.c. */
+extern _Atomic uint64_t tm_bytes_taken;
 /* Of the bytes in pools: in pages that were not touched since they were fresh or purged; relaxed,
  * changed by pool.c. */
 extern _Atomic uint64_t tm_bytes_clean_in_pools;

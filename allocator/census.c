@@ -305,6 +305,7 @@ void tm_census_counters(struct tm_census_counters *out)
         .unmapped_bytes =
             atomic_load_explicit(&tm_os_counters.unmapped_bytes, memory_order_relaxed),
         .purge_calls = atomic_load_explicit(&tm_os_counters.purge_calls, memory_order_relaxed),
+        .taken_bytes = atomic_load_explicit(&tm_bytes_taken, memory_order_relaxed),
         .pools_taken = atomic_load_explicit(&tm_pools_taken, memory_order_relaxed),
         .heaps = atomic_load_explicit(&tm_heaps_in_use, memory_order_relaxed),
     };

@@ -34,6 +34,7 @@ struct tm_census_counters {
     uint64_t purged_bytes;   /* given back by madvise since start, cumulative */
     uint64_t unmapped_bytes; /* given back by munmap since start, cumulative */
     uint64_t purge_calls;    /* madvise calls since start (a count) */
+    uint64_t taken_bytes;    /* of pools, spans and mappings taken since start, cumulative */
     uint64_t pools_taken;    /* pools taken from arenas since start (a count) */
     uint64_t heaps;          /* heaps that belong to a running thread (a count) */
 };
@@ -118,6 +119,20 @@ unsigned tm_census_walk(const struct tm_census_visitor *visitor, void *context);
 /* Number of size classes; tm_census_class_at() for i below it. */
 unsigned tm_census_class_count(void);
 struct tm_census_class tm_census_class_at(unsigned size_class);
+
+/* What some of the pools of the running process have, for an estimate of what all have. */
+struct tm_census_look {
+    uint32_t pools;         /* looked at */
+    bool all;               /* there are no others */
+    uint64_t touched_bytes; /* in them, without pages untouched since they were fresh or purged */
+    uint64_t live_bytes;    /* of their blocks that are handed out, or wait in a thread's bin */
+    uint64_t drained_bytes; /* of their pages that could go back */
+};
+
+/* Looks at the pools of about `arenas` arenas, evenly spread over all from a place that `chance`
+ * says, in some microseconds. Other threads go on meanwhile: a count may be a few blocks off. Holds
+ * the arena lock, and returns false if that is taken. Any thread, under no lock. */
+bool tm_census_look(unsigned arenas, uint32_t chance, struct tm_census_look *out);
 
 void tm_census_counters(struct tm_census_counters *out);
 /* pool_bytes + span_bytes + mapping_bytes of it. */

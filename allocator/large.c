@@ -89,6 +89,8 @@ static bool reserve(void)
 static void count(int64_t bytes)
 {
     atomic_fetch_add_explicit(&tm_bytes_in_mappings, (uint64_t)bytes, memory_order_relaxed);
+    if (bytes > 0)
+        atomic_fetch_add_explicit(&tm_bytes_taken, (uint64_t)bytes, memory_order_relaxed);
     tm_hook_tick_fn *tick = atomic_load_explicit(&tm_hook_tick, memory_order_relaxed);
     if (tick != NULL)
         tick();

@@ -265,6 +265,7 @@ static void describe(struct tm_config *config, uint64_t interval)
         line_of_number(&text, "at", record->at_bytes, "");
     line_of_number(&text, "timeline", interval, "ms");
     line(&text, "children", record->children ? "yes" : "no");
+    line(&text, "live", record->live ? "yes" : "no");
     if (!config->retain_set)
         line(&text, "retain", "default");
     else if (config->retain_percent != 0)
@@ -282,7 +283,8 @@ static void complain(struct piece key, struct piece value, const char *allowed)
         tm_text_add(&text, "the unknown key ");
         tm_text_quoted(&text, key.start, length_of(key));
         tm_text_add(&text, ", which is ignored; known are sites, rate, threads, seed, signal, out, "
-                           "exit, at, timeline, children, retain (key=value,key=value)");
+                           "exit, at, timeline, children, live, "
+                           "retain (key=value,key=value)");
     } else {
         tm_text_bytes(&text, key.start, length_of(key));
         tm_text_add(&text, "=");
@@ -356,6 +358,9 @@ static const char *take_pair(struct tm_config *config, struct piece key, struct 
     } else if (equals(key, "children")) {
         if (!parse_yes_or_no(value, &record->children))
             return "yes (child processes are profiled, too), no";
+    } else if (equals(key, "live")) {
+        if (!parse_yes_or_no(value, &record->live))
+            return "yes (`tidemark top` and `tidemark metrics` find counters of the process), no";
     } else if (equals(key, "retain")) {
         if (!parse_retain(value, config))
             return "bytes (65536, 64K, 8M, 1G) or percent of what is in use (10%)";
@@ -375,6 +380,7 @@ unsigned tm_config_read(const char *value, bool trusted, struct tm_config *confi
     config->record.sites = TM_SITES_OFF;
     config->record.rate_bytes = RATE_DEFAULT;
     config->record.children = true;
+    config->record.live = trusted;
     memcpy(config->record.out, OUT_DEFAULT, sizeof OUT_DEFAULT);
 
     if (trusted && value != NULL) {

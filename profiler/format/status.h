@@ -51,6 +51,7 @@ struct tm_status {
     int32_t unwinder; /* 0: not needed yet; 1: ready; 2: being loaded; negative errno: it cannot be
                          had, and sites are recorded without stacks */
     int32_t reserved; /* 0 */
+    uint64_t live_at; /* address of the live page (live.h); 0: there is none */
 };
 
 #endif

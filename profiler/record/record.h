@@ -31,6 +31,7 @@ struct tm_record_settings {
     bool by_thread;             /* keep sites apart by thread */
     uint64_t seed;              /* of the samples; 0: a different one in each process */
     bool children;              /* forked children go on recording, and end as `exit_kind` says */
+    bool live;                  /* keep counters where others can read them (live.h) */
     uint64_t at_bytes;          /* take a snapshot when RSS gets there; 0: no */
     char out[TM_OUT_BYTES];     /* pattern of the path: %p pid, %n number, %e program, %% */
     char lines[TM_LINES_BYTES]; /* the configuration in force as key=value lines, for the CONFIG

@@ -20,6 +20,7 @@
 #include "profiler/record/frames.h"
 #include "profiler/record/helper.h"
 #include "profiler/record/job.h"
+#include "profiler/record/live.h"
 #include "profiler/record/loader.h"
 #include "profiler/record/mask.h"
 #include "profiler/record/sites.h"
@@ -302,6 +303,7 @@ void tm_record_exit(void)
         snapshot_now();
     else if (settings.exit_kind == TM_EXIT_SUMMARY)
         tm_summary_say();
+    tm_live_exit();
 }
 
 void tm_record_start(const struct tm_record_settings *given)
@@ -312,6 +314,8 @@ void tm_record_start(const struct tm_record_settings *given)
     tm_timeline_start(given->timeline_ns);
     tm_sites_start(given);
     tm_threshold_start(given->at_bytes);
+    if (given->live)
+        tm_live_start();
 }
 
 void tm_record_main(void)
@@ -381,6 +385,7 @@ void tm_record_fork_child(void)
     tm_loader_fork_child();
     tm_sites_fork_child(settings.children);
     tm_threshold_fork_child(settings.children);
+    tm_live_fork_child();
     if (!settings.children)
         settings.exit_kind = TM_EXIT_NONE;
 }

@@ -3,28 +3,32 @@
  */
 'use strict';
 
+const CLASSES_FIRST = 16;
+
 function drawClasses(element, data, chosenClass) {
   const rows = data.classes.filter((one) => one.live_bytes + one.pinned_bytes + one.cached_bytes > 0)
     .sort((a, b) => b.pinned_bytes + b.cached_bytes - (a.pinned_bytes + a.cached_bytes) || a.size_class - b.size_class);
   const most = Math.max(1, ...rows.map((one) => one.live_bytes + one.pinned_bytes + one.cached_bytes));
   const body = el('tbody');
-  for (const one of rows) {
+  const more = el('button', { type: 'button', onclick: () => { more.hidden = true; for (const line of body.children) line.hidden = false; } }, `Show all ${countText(rows.length)}`);
+  more.hidden = rows.length <= CLASSES_FIRST;
+  rows.forEach((one, i) => {
     let x = 0;
     const bars = [['live', one.live_bytes], ['pinned', one.pinned_bytes], ['cached', one.cached_bytes]].map(([colour, bytes]) => {
       const rect = svg('rect', { class: 'fill c-' + colour, x, y: 0, width: (bytes * 1000) / most, height: 20 }, svg('title', {}, `${bytesText(bytes)} ${colour}`));
       x += (bytes * 1000) / most;
       return rect;
     });
-    body.append(el('tr', { 'data-class': one.size_class },
+    body.append(el('tr', { 'data-class': one.size_class, hidden: i >= CLASSES_FIRST },
       el('td', { class: 'n' }, el('button', { type: 'button', title: 'show in the map', onclick: () => chosenClass.set(one.size_class) }, countText(one.block_bytes) + ' B')),
       el('td', { class: 'n' }, countText(one.pools)), el('td', { class: 'n' }, countText(one.live_blocks)), el('td', { class: 'n' }, percentText(one.live_blocks, one.capacity)),
       el('td', { class: 'n' }, bytesText(one.live_bytes)), el('td', { class: 'n' }, bytesText(one.pinned_bytes)), el('td', { class: 'n' }, bytesText(one.cached_bytes)),
       el('td', { class: 'bars' }, svg('svg', { class: 'stacked', viewBox: '0 0 1000 20', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, bars))));
-  }
+  });
   element.append(el('p', { class: 'soft' }, 'Resident bytes of the pools of each block size, those with the most held first: ',
-    [['c-live', 'live'], ['c-pinned', 'pinned'], ['c-cached', 'cached']].map(([colour, words]) => [el('span', { class: 'swatch ' + colour }), words + ' ']),
-    '. Choosing a size lights its pages up in the map.'),
-  el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ['Block', 'Pools', 'Live blocks', 'Occupied', 'Live', 'Pinned', 'Cached'].map((words) => el('th', { class: 'n' }, words)), el('th', {}, 'Resident'))), body)),
+    [['c-live', 'live, '], ['c-pinned', 'pinned, '], ['c-cached', 'cached. ']].map(([colour, words]) => [el('span', { class: 'swatch ' + colour }), words]),
+    'Choosing a size lights its pages up in the map.'),
+  el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ['Block', 'Pools', 'Live blocks', 'Occupied', 'Live', 'Pinned', 'Cached'].map((words) => el('th', { class: 'n' }, words)), el('th', {}, 'Resident'))), body)), el('div', { class: 'controls' }, more),
   el('div', { class: 'two' }, arenaHistogram(data), unitTable(data)));
 }
 

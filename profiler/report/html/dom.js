@@ -31,7 +31,8 @@ function bytesText(value) {
   let size = Math.abs(value);
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   let unit = 0;
-  while (size >= 1024 && unit < units.length - 1) {
+  /* 1023.95 would show as 1024.0 of a unit that has a larger one. */
+  while (size >= (unit === 0 ? 1024 : 1023.95) && unit < units.length - 1) {
     size /= 1024;
     unit++;
   }
@@ -45,7 +46,8 @@ function countText(value) {
 function percentText(part, whole) {
   if (!whole) return '-';
   const percent = (100 * part) / whole;
-  const fine = (percent > 0 && percent < 9.95) || (percent > 99 && percent < 99.95);
+  const size = Math.abs(percent);
+  const fine = (size > 0 && size < 9.95) || (size > 99 && size < 99.95);
   return percent.toFixed(fine ? 1 : 0) + ' %';
 }
 
@@ -61,10 +63,11 @@ function timeText(ns) {
   return Math.floor(seconds / 86400) + ' d ' + (Math.floor(seconds / 3600) % 24) + ' h';
 }
 
-/* An estimate of --json: "22.8 MiB ±1.0", the error in the figure's unit. */
+/* An estimate of --json: "22.8 MiB ±1.0", the error in the figure's unit; "~22.8 MiB" where too few
+ * samples tell of it. */
 function estimateText(estimate) {
   if (estimate.exact || !estimate.standard_error) return bytesText(estimate.bytes);
-  if (estimate.too_few) return '~' + bytesText(estimate.bytes) + ' (too few)';
+  if (estimate.too_few) return '~' + bytesText(estimate.bytes);
   let unit = 1;
   while (estimate.bytes / unit >= 1024) unit *= 1024;
   const error = estimate.standard_error / unit;
@@ -75,14 +78,17 @@ function unitText(value, unit) {
   return unit === 'blocks' ? countText(value) + ' blocks' : bytesText(value);
 }
 
-/* A row of buttons of which one is pressed. choices: [key, label] pairs. */
+/* A row of buttons of which one is pressed. choices: [key, label] pairs. show(key) presses one
+ * without choosing it. */
 function choiceButtons(label, choices, chosen, choose) {
   const group = el('div', { class: 'choice', role: 'group', 'aria-label': label });
+  const show = (key) => { for (const button of group.children) button.setAttribute('aria-pressed', String(button.dataset.key === key)); };
+  group.show = show;
   for (const [key, words] of choices) {
     group.append(el('button', {
       type: 'button', 'data-key': key, 'aria-pressed': String(key === chosen),
       onclick: () => {
-        for (const button of group.children) button.setAttribute('aria-pressed', String(button.dataset.key === key));
+        show(key);
         choose(key);
       },
     }, words));

@@ -83,9 +83,8 @@ function flameGraph(element, data, options = {}) {
     oninput: () => doSearch(search.value) });
   const reset = el('button', { type: 'button', class: 'reset', disabled: true, onclick: () => zoom(0) }, 'Zoom out');
   const scroller = el('div', { class: 'flame-scroll' }, picture);
-  element.append(el('div', { class: 'controls' },
-    choiceButtons('What the widths show', data.metrics.map((one) => [one.key, one.label]), metric.key, setMetric),
-    search, reset, found), note, scroller, readout);
+  const metrics = choiceButtons('What the widths show', data.metrics.map((one) => [one.key, one.label]), metric.key, setMetric);
+  element.append(el('div', { class: 'controls' }, metrics, search, reset, found), note, scroller, readout);
 
   const matches = (node) => {
     if (!wanted || node === 0) return false;
@@ -178,6 +177,7 @@ function flameGraph(element, data, options = {}) {
 
   function setMetric(key) {
     metric = data.metrics.find((one) => one.key === key) || metric;
+    metrics.show(metric.key);
     sums = flameSums(data, metric);
     if (sums.width[zoomed] === 0) zoomed = 0;
     draw();

@@ -15,13 +15,25 @@ function ledgerColours(rows) {
   });
 }
 
+/* What a reader has to know of how the figures came about; nothing in most snapshots. */
+function exactnessNotes(data) {
+  const { exactness } = data;
+  const notes = [];
+  if (!exactness.heap_walked) notes.push('The heap could not be walked: what is not the heap\'s is all that is told.');
+  if (!exactness.frozen_copy) notes.push('No frozen copy could be made: the heap was walked while the process ran, and figures of pools may be off by what ran meanwhile.');
+  if (exactness.contradictions > 0) notes.push(`${countText(exactness.contradictions)} records of the snapshot cannot all be true and were left out or cut to size.`);
+  if (exactness.overcount_bytes > 0) notes.push(`The allocator's figures exceed those of the kernel by ${bytesText(exactness.overcount_bytes)}.`);
+  return notes.map((words) => el('p', { class: 'soft exactness' }, words));
+}
+
 function drawVerdict(element, data) {
   const verdict = data.verdict;
   const sum = (group) => data.ledger.filter((row) => row.group === group).reduce((all, row) => all + row.bytes, 0);
   const figure = (colour, value, words) => el('div', { class: 'figure ' + colour }, el('b', {}, bytesText(value)), el('span', {}, words));
   const part = (value) => percentText(value, data.rss_bytes) + ' of RSS';
   element.append(el('div', { class: 'verdict' },
-    ['summary', 'why', 'who', 'remedy', 'python_note'].filter((key) => verdict[key]).map((key) => el('p', {}, verdict[key]))),
+    ['summary', 'why', 'who', 'remedy', 'python_note'].filter((key) => verdict[key]).map((key) => el('p', {}, verdict[key].replaceAll(' +- ', ' ±'))),
+    exactnessNotes(data)),
   el('div', { class: 'figures' },
     figure('', data.rss_bytes, 'RSS'),
     figure('c-live', verdict.live_bytes, 'live, ' + part(verdict.live_bytes)),

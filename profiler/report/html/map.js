@@ -164,7 +164,8 @@ function paintMap(canvas, map, layout, order, colours, lit) {
     if (strongest >= 0.5) outlined.push([left, top]);
   });
   context.putImageData(image, 0, 0);
-  if (outlined.length > 0 && outlined.length < map.tiles) {
+  /* Where many are, frames tell nothing that the colours do not. */
+  if (outlined.length > 0 && outlined.length < map.tiles / 4) {
     context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim();
     for (const [left, top] of outlined) context.strokeRect(left - 0.5, top - 0.5, layout.columns * layout.edge + 1, layout.rows * layout.edge + 1);
   }

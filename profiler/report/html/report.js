@@ -3,8 +3,8 @@
  */
 'use strict';
 
-function section(page, nav, id, title, ...rest) {
-  const element = el('section', { id, 'aria-labelledby': id + '-title' }, el('h2', { id: id + '-title' }, title), ...rest);
+function section(page, nav, id, title) {
+  const element = el('section', { id, 'aria-labelledby': id + '-title' }, el('h2', { id: id + '-title' }, title));
   nav.append(el('a', { href: '#' + id }, title));
   page.append(element);
   return element;
@@ -17,16 +17,6 @@ function head(data) {
   const when = new Date(process.realtime_ns / 1e6).toISOString().replace('T', ' ').replace(/\..*/, ' UTC');
   return el('header', {}, el('h1', {}, `${name}, process ${process.pid}`), el('p', { class: 'subtitle' }, el('code', {}, process.command.join(' ').slice(0, 400))),
     el('p', { class: 'subtitle' }, `Snapshot ${process.snapshot_number}, taken ${when}, ${timeText(process.since_start_ns)} after the start; ${countText(process.threads)} thread${process.threads === 1 ? '' : 's'}; highest RSS ${bytesText(process.peak_rss_bytes)}.`));
-}
-
-function exactnessNotes(data) {
-  const { exactness } = data;
-  const notes = [];
-  if (!exactness.heap_walked) notes.push('The heap could not be walked: what is not the heap\'s is all that is told.');
-  if (!exactness.frozen_copy) notes.push('No frozen copy could be made: the heap was walked while the process ran, and figures of pools may be off by what ran meanwhile.');
-  if (exactness.contradictions > 0) notes.push(`${countText(exactness.contradictions)} records of the snapshot cannot all be true and were left out or cut to size.`);
-  if (exactness.overcount_bytes > 0) notes.push(`The allocator's figures exceed those of the kernel by ${bytesText(exactness.overcount_bytes)}.`);
-  return notes.map((words) => el('p', { class: 'soft' }, words));
 }
 
 function drawCost(element, data) {
@@ -68,7 +58,7 @@ function drawReport(data) {
     document.getElementById('stacks').scrollIntoView();
   };
   page.append(head(data), nav);
-  drawVerdict(section(page, nav, 'verdict', 'Verdict', exactnessNotes(data)), data);
+  drawVerdict(section(page, nav, 'verdict', 'Verdict'), data);
   drawLedger(section(page, nav, 'ledger', 'Ledger'), data);
   drawSites(section(page, nav, 'sites', 'Who pins it'), data, chosen, showInFlame);
   drawMap(section(page, nav, 'map', 'Arena map'), data, chosen, chosenClass);

@@ -4,6 +4,7 @@
 'use strict';
 
 const SITES_FIRST = 15;
+const STACKS_MOST = 9;
 
 /* One value that several parts follow. */
 function signal(value) {
@@ -18,11 +19,12 @@ function signal(value) {
   };
 }
 
-/* "2.2 s to 9.6 s", of a site's survivors; "" where none was recorded. */
+/* "2.2 s to 9.6 s", or one time, of a site's survivors; "" where none was recorded. */
 function agesText(data, site) {
   const now = data.process.since_start_ns;
   if (site.oldest_since_start_ns === undefined || site.oldest_since_start_ns > now) return '';
-  return `${timeText(now - site.youngest_since_start_ns)} to ${timeText(now - site.oldest_since_start_ns)}`;
+  const [youngest, oldest] = [now - site.youngest_since_start_ns, now - site.oldest_since_start_ns].map(timeText);
+  return youngest === oldest ? oldest : `${youngest} to ${oldest}`;
 }
 
 const SITE_COLUMNS = [
@@ -50,9 +52,11 @@ function birthsPicture(site, data) {
 function stacksOf(data, place) {
   const { flame } = data;
   const [held, live] = ['held', 'live'].map((key) => flame.metrics.find((metric) => metric.key === key).self);
-  const ends = [];
-  for (let i = 1; i < flame.site.length; i++) if (flame.site[i] === place + 1) ends.push(i);
-  return ends.sort((a, b) => held[b] - held[a] || live[b] - live[a]);
+  const all = [];
+  for (let i = 1; i < flame.site.length; i++) if (flame.site[i] === place + 1) all.push(i);
+  /* Those that have nothing now are of interest only where all are such. */
+  const some = all.filter((end) => held[end] + live[end] > 0);
+  return (some.length > 0 ? some : all.slice(0, 1)).sort((a, b) => held[b] - held[a] || live[b] - live[a]);
 }
 
 function stackBox(data, end) {
@@ -69,7 +73,7 @@ function stackBox(data, end) {
 function siteDetails(data, place, showInFlame) {
   const site = data.sites[place];
   const ends = stacksOf(data, place);
-  const left = site.stacks - Math.min(ends.length, 12);
+  const left = site.stacks - Math.min(ends.length, STACKS_MOST);
   const about = site.live_samples > 0 && agesText(data, site)
     ? `${site.live.exact ? '' : 'About '}${countText(site.live_blocks)} live blocks, ${agesText(data, site)} old` +
       (site.born_near_peak_percent !== undefined ? `; ${site.born_near_peak_percent} % born around the peak (${site.near_peak_time_percent} % of the time)` : '') + '.'
@@ -78,8 +82,8 @@ function siteDetails(data, place, showInFlame) {
     site.function && el('button', { type: 'button', class: 'to-flame', onclick: () => showInFlame(site.function) }, 'Find in the flame graph')),
   birthsPicture(site, data),
   el('p', { class: 'soft' }, ends.length === 0 ? 'Its stack is not recorded.' : 'Its stacks, innermost function first:'),
-  el('div', { class: 'stacks' }, ends.slice(0, 12).map((end) => stackBox(data, end))),
-  left > 0 && ends.length > 0 && el('p', { class: 'soft' }, `And ${countText(left)} stacks more that hold less; \`tidemark report --json --group stack\` has them all.`));
+  el('div', { class: 'stacks' }, ends.slice(0, STACKS_MOST).map((end) => stackBox(data, end))),
+  left > 0 && ends.length > 0 && el('p', { class: 'soft' }, left === 1 ? 'One stack more has less, or nothing.' : `${countText(left)} stacks more have less, or nothing.`));
 }
 
 function drawPlan(element, data, chosen) {
@@ -103,7 +107,7 @@ function methodText(data) {
   const { recording, held } = data;
   if (recording.chosen_pinned_pages === 0) return 'No page whose blocks are known by site holds free memory.';
   if (held.exact) return 'Exact: the site of every block on these pages is looked at.';
-  return `Estimated from ${countText(recording.chosen_pinned_pages)} pages chosen at random of ${countText(recording.pinned_pages)} with pinned bytes; ± is one standard error. ` +
+  return `Estimated from ${countText(recording.chosen_pinned_pages)} pages chosen at random of ${countText(recording.pinned_pages)} with pinned bytes; ± is one standard error, and what has ~ rests on too few of them. ` +
     'With sites=all (tidemark start --all PID) it is counted instead.';
 }
 

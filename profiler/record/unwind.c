@@ -11,6 +11,7 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* What of libunwind is used, under the names of its library for a process that is not the caller's.
@@ -268,6 +269,26 @@ static void next_descriptors(int numbers[2])
             tm_sys_close(numbers[i]);
 }
 
+/* The thread on which libunwind makes its address space; 0: none does. */
+static _Atomic int space_maker;
+
+/* libunwind tries this system call when its first address space is made, for checks that are not
+ * made here. Filters of system calls that are in wide use (systemd's @system-service) kill the
+ * process for it, so libunwind is told that there is no such call. Everyone else gets the kernel's
+ * answer.
+ */
+__attribute__((visibility("default"))) int mincore(void *start, size_t length, unsigned char *pages)
+{
+    int maker = atomic_load_explicit(&space_maker, memory_order_relaxed);
+    long result = -ENOSYS;
+    if (maker == 0 || maker != (int)tm_sys3(SYS_gettid, 0, 0, 0))
+        result = tm_sys3(SYS_mincore, (long)start, (long)length, (long)pages);
+    if (result >= 0)
+        return 0;
+    errno = (int)-result;
+    return -1;
+}
+
 /* libunwind opens a pipe for the checks that it makes in its own process, which are not made here.
  * It is closed again, so that the program's descriptors are numbered as without it. */
 static unw_addr_space_t create_space(bool alone)
@@ -275,9 +296,11 @@ static unw_addr_space_t create_space(bool alone)
     int pipe_ends[2] = {-1, -1};
     if (alone)
         next_descriptors(pipe_ends);
+    atomic_store_explicit(&space_maker, (int)tm_sys3(SYS_gettid, 0, 0, 0), memory_order_relaxed);
     unw_addr_space_t created = libunwind.create(&accessors, 0);
     if (created != NULL)
         libunwind.caching(created, UNW_CACHE_GLOBAL);
+    atomic_store_explicit(&space_maker, 0, memory_order_relaxed);
     struct stat ends[2];
     if (pipe_ends[0] < 0 || pipe_ends[1] < 0 || fstat(pipe_ends[0], &ends[0]) != 0 ||
         fstat(pipe_ends[1], &ends[1]) != 0 || !S_ISFIFO(ends[0].st_mode) ||

@@ -10,37 +10,54 @@
 
 enum { LISTED_EACH = 120 /* first of each order that are listed */ };
 
+/* Marks the first ones by each order, and all of the plan. ranked: room for all groups. */
+static void mark_groups(const struct tm_report *report, uint32_t *ranked, bool *marked)
+{
+    for (unsigned order = 0; order < TM_ORDERS; order++) {
+        size_t count = tm_report_rank(report, (enum tm_order)order, ranked);
+        for (size_t i = 0; i < count && i < LISTED_EACH; i++)
+            marked[ranked[i]] = true;
+    }
+    for (size_t i = 0; i < report->plan.count; i++)
+        for (size_t k = 0; k < report->plan.steps[i].count; k++)
+            marked[report->plan.steps[i].groups[k]] = true;
+    /* Where there are few, those that have nothing are listed, too. */
+    for (size_t i = 0; i < report->sites.count; i++)
+        marked[i] = marked[i] || report->sites.count <= LISTED_EACH;
+    marked[TM_GROUP_UNKNOWN] = false;
+}
+
 static void list_group(struct tm_html_sites *sites, uint32_t group)
 {
-    if (sites->place_of[group] != TM_HTML_NOT_LISTED)
-        return;
     sites->place_of[group] = (uint32_t)sites->count;
     sites->groups[sites->count++] = group;
 }
 
-/* The first ones by each order, those of the reader's order first, and all of the plan. */
+/* Lists what is marked in the order of the JSON report. */
 static bool list_groups(const struct tm_report *report, struct tm_html_sites *sites)
 {
     size_t groups = report->sites.count;
     uint32_t *ranked = calloc(groups + 1, sizeof *ranked);
-    sites->count = 0;
-    sites->groups = calloc(groups + 1, sizeof *sites->groups);
-    sites->place_of = calloc(groups + 1, sizeof *sites->place_of);
-    bool made = ranked && sites->groups && sites->place_of;
-    for (size_t i = 0; i < groups && made; i++)
-        sites->place_of[i] = TM_HTML_NOT_LISTED;
-    for (unsigned order = 0; order < TM_ORDERS && made; order++) {
-        size_t count =
-            tm_report_rank(report, (enum tm_order)((report->view.by + order) % TM_ORDERS), ranked);
-        for (size_t i = 0; i < count && i < LISTED_EACH; i++)
-            list_group(sites, ranked[i]);
+    bool *marked = calloc(groups + 1, sizeof *marked);
+    *sites = (struct tm_html_sites){.groups = calloc(groups + 1, sizeof *sites->groups),
+                                    .place_of = calloc(groups + 1, sizeof *sites->place_of)};
+    bool made = ranked && marked && sites->groups && sites->place_of;
+    if (made) {
+        for (size_t i = 0; i < groups; i++)
+            sites->place_of[i] = TM_HTML_NOT_LISTED;
+        mark_groups(report, ranked, marked);
+        size_t count = tm_report_rank(report, report->view.by, ranked);
+        for (size_t i = 0; i < count; i++)
+            if (marked[ranked[i]])
+                list_group(sites, ranked[i]);
+        for (uint32_t i = 0; i < groups; i++)
+            if (marked[i] && sites->place_of[i] == TM_HTML_NOT_LISTED)
+                list_group(sites, i);
+        if (report->snapshot->has_recording)
+            list_group(sites, TM_GROUP_UNKNOWN);
     }
-    for (size_t i = 0; i < report->plan.count && made; i++)
-        for (size_t k = 0; k < report->plan.steps[i].count; k++)
-            list_group(sites, report->plan.steps[i].groups[k]);
-    if (made && report->snapshot->has_recording)
-        list_group(sites, TM_GROUP_UNKNOWN);
     free(ranked);
+    free(marked);
     return made;
 }
 

@@ -38,7 +38,7 @@ class Installed(unittest.TestCase):
             run(*MESON.split(), "introspect", "--buildoptions", BUILD))}
         cls.prefix = options["prefix"]
         cls.libdir = os.path.join(cls.prefix, options["libdir"])
-        cls.library = cls.root + cls.libdir + "/tidemark/libtidemark.so"
+        cls.library = cls.root + os.path.join(cls.libdir, "tidemark", "libtidemark.so")
         cls.command = cls.root + os.path.join(cls.prefix, options["bindir"], "tidemark")
         cls.pkg_config = {"PKG_CONFIG_LIBDIR": cls.root + cls.libdir + "/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": cls.root}
 
@@ -61,11 +61,12 @@ class Installed(unittest.TestCase):
     def test_files(self):
         found = {os.path.join(directory, name) for directory, _, names in os.walk(self.root + self.prefix)
                  for name in names}
-        share = self.root + self.prefix + "/share"
-        self.assertLessEqual({
-            self.command, self.library, self.root + self.libdir + "/pkgconfig/tidemark.pc",
-            self.root + self.prefix + "/include/tidemark.h", share + "/man/man1/tidemark.1",
-            share + "/man/man7/libtidemark.7", share + "/bash-completion/completions/tidemark"}, found)
+        wanted = [self.command, self.library, self.root + os.path.join(self.libdir, "pkgconfig", "tidemark.pc")]
+        for words in (["include", "tidemark.h"], ["share", "man", "man1", "tidemark.1"],
+                      ["share", "man", "man7", "libtidemark.7"],
+                      ["share", "bash-completion", "completions", "tidemark"]):
+            wanted.append(self.root + os.path.join(self.prefix, *words))
+        self.assertLessEqual(set(wanted), found)
         strangers = {path for path in found if "tidemark" not in path.removeprefix(self.root)}
         self.assertEqual(strangers, set(), "what is installed beside")
 

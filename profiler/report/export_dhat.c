@@ -2,7 +2,8 @@
  * read. Its unit of time is set to microseconds. Two of its figures are not recorded and follow
  * from what is: the most that a stack ever had at once is the larger of what it had at the peak of
  * all and has now; lifetimes are known by steps, of which the geometric mean is taken for ended
- * blocks, while the age of live blocks is known by sixteenths of the time of recording.
+ * blocks (a millisecond for the first step, which begins at 0), while the age of live blocks is
+ * known by sixteenths of the time of recording.
  */
 #include "profiler/report/export.h"
 #include "profiler/report/export_intern.h"
@@ -20,7 +21,7 @@ static uint64_t lifetimes(const struct tm_snapshot_file *snapshot, const struct 
     const struct tm_snapshot_recording *recording = &snapshot->recording;
     double recorded = (double)snapshot->process.since_start_ns - (double)recording->since_ns;
     double sum = 0;
-    double low = 1e6; /* what is shorter than a millisecond counts as in the step below that */
+    double low = 1e6; /* a millisecond */
     for (int i = 0; i < TM_LIFETIMES; i++) {
         double high = fmin((double)recording->lifetime_ns[i], fmax(recorded, low));
         sum += (double)sums->ended_blocks[i] * (i == 0 ? low : sqrt(low * fmax(high, low)));

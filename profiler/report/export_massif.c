@@ -109,35 +109,65 @@ static size_t same(const struct tree *tree, size_t first, size_t end, size_t dep
     return at;
 }
 
-/* Writes what is below a node whose branches are [first, end) and agree in the frames before
- * `depth`; text: the node's own line without the number of its children. */
-static void write_node(FILE *out, const struct tree *tree, size_t first, size_t end, size_t depth,
-                       uint64_t bytes, const char *text)
+/* A node that is being written: its branches from `at` to `end` are left, and agree in all frames
+ * that are further in. */
+struct level {
+    size_t at, end;
+    size_t small; /* children below the threshold, which are put together */
+    uint64_t small_bytes;
+};
+
+static bool is_small(const struct tree *tree, uint64_t bytes)
+{
+    return bytes * 100 < tree->bytes;
+}
+
+/* Writes a node's own line; text: without the number of its children. */
+static struct level begin_node(FILE *out, const struct tree *tree, size_t first, size_t end,
+                               size_t depth, uint64_t bytes, const char *text)
 {
     size_t children = 0;
-    size_t small = 0;
-    uint64_t small_bytes = 0;
-    uint64_t part;
     while (first < end && tree->branches[first].count <= depth)
         first++; /* a stack that ends here has no part in a child */
+    struct level level = {first, end, 0, 0};
     for (size_t at = first; at < end;) {
+        uint64_t part;
         at = same(tree, at, end, depth, &part);
-        bool counts = part * 100 >= tree->bytes;
-        children += counts;
-        small += !counts;
-        small_bytes += counts ? 0 : part;
+        children += !is_small(tree, part);
+        level.small += is_small(tree, part);
+        level.small_bytes += is_small(tree, part) ? part : 0;
     }
-    fprintf(out, "%*sn%zu: %" PRIu64 " %s\n", (int)depth, "", children + (small > 0), bytes, text);
-    for (size_t at = first; at < end;) {
-        size_t next = same(tree, at, end, depth, &part);
-        if (part * 100 >= tree->bytes)
-            write_node(out, tree, at, next, depth + 1, part,
-                       tm_intern_bytes(&tree->names, tree->branches[at].frames[depth]));
-        at = next;
+    fprintf(out, "%*sn%zu: %" PRIu64 " %s\n", (int)depth, "", children + (level.small > 0), bytes,
+            text);
+    return level;
+}
+
+static void write_tree(FILE *out, const struct tree *tree)
+{
+    struct level levels[DEEPEST + 1];
+    size_t depth = 0;
+    levels[0] = begin_node(out, tree, 0, tree->count, 0, tree->bytes,
+                           "(heap allocation functions) malloc/new/new[], --alloc-fns, etc.");
+    for (;;) {
+        struct level *level = &levels[depth];
+        if (level->at < level->end) {
+            uint64_t part;
+            size_t first = level->at;
+            level->at = same(tree, first, level->end, depth, &part);
+            if (is_small(tree, part))
+                continue;
+            const char *name = tm_intern_bytes(&tree->names, tree->branches[first].frames[depth]);
+            depth++;
+            levels[depth] = begin_node(out, tree, first, level->at, depth, part, name);
+            continue;
+        }
+        if (level->small > 0)
+            fprintf(out, "%*sn0: %" PRIu64 " in %zu place%s, below massif's threshold (1.00%%)\n",
+                    (int)depth + 1, "", level->small_bytes, level->small,
+                    level->small > 1 ? "s, all" : "");
+        if (depth-- == 0)
+            return;
     }
-    if (small > 0)
-        fprintf(out, "%*sn0: %" PRIu64 " in %zu place%s, below massif's threshold (1.00%%)\n",
-                (int)depth + 1, "", small_bytes, small, small > 1 ? "s, all" : "");
 }
 
 static void write_numbers(FILE *out, size_t number, uint64_t ms, uint64_t heap, uint64_t extra)
@@ -163,8 +193,7 @@ static bool write_detailed(struct tm_export *export, size_t number, uint64_t ms,
         qsort(tree.branches, tree.count, sizeof *tree.branches, by_frames);
         write_numbers(export->out, number, ms, tree.bytes, extra);
         fprintf(export->out, "heap_tree=%s\n", by == TM_BY_PEAK ? "peak" : "detailed");
-        write_node(export->out, &tree, 0, tree.count, 0, tree.bytes,
-                   "(heap allocation functions) malloc/new/new[], --alloc-fns, etc.");
+        write_tree(export->out, &tree);
     }
     tm_intern_free(&tree.names);
     free(tree.frames);

@@ -1,8 +1,8 @@
 /* live.c: owns the live page. Like the timeline it has no thread and no timer: the allocator calls
  * the hook when pages go into or out of use, and whoever comes by when a write is due writes. It is
  * due 250 ms after the last one, and as soon as a 64th more or less is in use, so that what a
- * program that falls idle leaves behind is right to a 64th. What it frees without a page going back
- * is seen at its next call that moves pages.
+ * program that falls idle leaves behind is right to a 64th, and 32 KiB. What it frees without a
+ * page going back is seen at its next call that moves pages.
  *
  * System calls are made at start only. A seccomp filter that comes later may end the process for a
  * call that it does not know, in the middle of a malloc; a filter that is there at start may do so,
@@ -42,10 +42,10 @@ static const uint64_t WRITE_NS = 250 * 1000 * 1000;
 static const uint64_t CHILD_NS =
     UINT64_C(1000) * 1000 * 1000; /* that a child lives before it takes a slot */
 enum {
-    LOOK_ARENAS = 16,       /* to look at for each write: 64 pools */
-    SITES_A_WRITE = 1024,   /* so many are added up in the time of one write */
-    CHANGE_PART = 64,       /* a write is due when in-use bytes change by that part, */
-    CHANGE_MIN = 256 << 10, /* but by so many at least */
+    LOOK_ARENAS = 16,      /* to look at for each write: 64 pools */
+    SITES_A_WRITE = 1024,  /* so many are added up in the time of one write */
+    CHANGE_PART = 64,      /* a write is due when in-use bytes change by that part, */
+    CHANGE_MIN = 32 << 10, /* but by so many at least */
 };
 
 static tm_hook_tick_fn *before;               /* who listened before */

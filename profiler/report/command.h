@@ -12,6 +12,8 @@ int tm_command_snapshot(int argc, char **argv);
 int tm_command_start(int argc, char **argv);
 int tm_command_stop(int argc, char **argv);
 int tm_command_trim(int argc, char **argv);
+int tm_command_top(int argc, char **argv);
+int tm_command_metrics(int argc, char **argv);
 int tm_command_report(int argc, char **argv);
 int tm_command_diff(int argc, char **argv);
 int tm_command_export(int argc, char **argv);

@@ -16,6 +16,8 @@ static const struct {
     {"start", tm_command_start, "make a running process record which calls allocate"},
     {"stop", tm_command_stop, "end that"},
     {"trim", tm_command_trim, "make a running process give back all that can go back"},
+    {"top", tm_command_top, "show every process under Tidemark and what its memory does"},
+    {"metrics", tm_command_metrics, "write that for Prometheus, or serve it"},
     {"report", tm_command_report, "explain a snapshot: where every byte of RSS goes"},
     {"diff", tm_command_diff, "tell what changed between two snapshots, or what leaks"},
     {"export", tm_command_export, "write a snapshot as a file of pprof, speedscope, massif, …"},

@@ -3,6 +3,7 @@
  * --leak a search for leaks in three or more. The figures are made in diff.c and diff_leak.c.
  */
 #include "profiler/report/command.h"
+#include "profiler/report/diff_html.h"
 #include "profiler/report/diff_print.h"
 #include "profiler/report/report_format.h"
 
@@ -30,6 +31,8 @@ static void print_help(FILE *out)
         "sites by how likely they leak: steady growth against a plateau or a saw-tooth.\n\n"
         "options:\n"
         "  --leak        search for leaks\n"
+        "  --html OUT    the comparison as one HTML file, with a flame graph of what grew (red)\n"
+        "                and shrank (blue); it needs no network. OUT is its path, - is stdout\n"
         "  --json        the result as one JSON object (fields: profiler/format/README.md)\n"
         "  --top N       rows of each long table, default %d\n"
         "  --by WHAT     which change comes first: held (default), live or sole\n"
@@ -50,6 +53,7 @@ struct options {
     const char *const *paths;
     size_t count;
     size_t top;
+    const char *html; /* where the HTML goes; "-" stdout; NULL: not asked for */
     bool json, leak, force;
     bool grouped; /* --group was given */
     struct tm_view view;
@@ -99,6 +103,9 @@ static bool take(int option, char *value, struct options *options)
     case 'j':
         options->json = true;
         return true;
+    case 'H':
+        options->html = value;
+        return true;
     case 'l':
         options->leak = true;
         return true;
@@ -146,17 +153,12 @@ static bool is_count_right(const struct options *options)
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"leak", no_argument, NULL, 'l'},
-        {"json", no_argument, NULL, 'j'},
-        {"top", required_argument, NULL, 't'},
-        {"by", required_argument, NULL, 'b'},
-        {"group", required_argument, NULL, 'g'},
-        {"depth", required_argument, NULL, 'd'},
-        {"force", no_argument, NULL, 'f'},
-        {"root", required_argument, NULL, 'r'},
-        {"debuginfod", no_argument, NULL, 'D'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"html", required_argument, NULL, 'H'},  {"leak", no_argument, NULL, 'l'},
+        {"json", no_argument, NULL, 'j'},        {"top", required_argument, NULL, 't'},
+        {"by", required_argument, NULL, 'b'},    {"group", required_argument, NULL, 'g'},
+        {"depth", required_argument, NULL, 'd'}, {"force", no_argument, NULL, 'f'},
+        {"root", required_argument, NULL, 'r'},  {"debuginfod", no_argument, NULL, 'D'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
     opterr = 0;
     optind = 0; /* getopt_long starts anew */
@@ -176,6 +178,11 @@ static int parse(int argc, char **argv, struct options *options)
     }
     options->paths = (const char *const *)&argv[optind];
     options->count = (size_t)(argc - optind);
+    if (options->html && (options->json || options->leak)) {
+        tm_error("diff writes a comparison of two as HTML; leave out --html or %s",
+                 options->json ? "--json" : "--leak");
+        return 2;
+    }
     return is_count_right(options) ? -1 : 2;
 }
 
@@ -304,20 +311,66 @@ static bool print_leaks(const struct tm_report *const *reports, const char *cons
     return true;
 }
 
-static bool print_diff(const struct tm_report *const *reports, const char *const *paths,
-                       const struct tm_diff_check *check, const struct options *options)
+/* Writes the page to its place; the exit status, after a message if it is not 0. */
+static int write_page(const struct tm_diff *diff, const char *const *paths,
+                      const struct tm_report *const by_stack[2], const char *path)
+{
+    bool to_stdout = strcmp(path, "-") == 0;
+    FILE *out = to_stdout ? stdout : fopen(path, "w");
+    if (!out) {
+        tm_error("'%s' cannot be written: %s", path, strerror(errno));
+        return 1;
+    }
+    bool made = tm_diff_html(out, diff, paths, by_stack);
+    bool whole = !ferror(out);
+    if (!to_stdout)
+        whole = fclose(out) == 0 && whole;
+    if (!made)
+        tm_error("there is not enough memory to make '%s'", path);
+    else if (!whole && !to_stdout)
+        tm_error("'%s' could not be written to its end: %s", path, strerror(errno));
+    return made && (whole || to_stdout) ? 0 : 1;
+}
+
+/* For the page stacks are analysed apart, too. The exit status; -1: there is not enough memory. */
+static int write_html(const struct tm_diff *diff, const char *const *paths, const char *path)
+{
+    struct tm_report by_stack[2];
+    int made = 0;
+    int status = -1;
+    for (; made < 2; made++) {
+        struct tm_view view = {.grouping = TM_GROUP_STACK,
+                               .symbols = diff->reports[made]->view.symbols};
+        if (!tm_report_make(diff->reports[made]->snapshot, &view, &by_stack[made]))
+            break;
+    }
+    if (made == 2) {
+        const struct tm_report *const pair[2] = {&by_stack[0], &by_stack[1]};
+        status = write_page(diff, paths, pair, path);
+    }
+    while (made-- > 0)
+        tm_report_free(&by_stack[made]);
+    return status;
+}
+
+/* The exit status; -1: there is not enough memory. */
+static int print_diff(const struct tm_report *const *reports, const char *const *paths,
+                      const struct tm_diff_check *check, const struct options *options)
 {
     struct tm_diff diff;
     struct tm_text_options text = text_options(options);
     const struct tm_report *const pair[2] = {reports[0], reports[1]};
+    int status = 0;
     if (!tm_diff_make(pair, check, &diff))
-        return false;
-    if (options->json)
+        return -1;
+    if (options->html)
+        status = write_html(&diff, paths, options->html);
+    else if (options->json)
         tm_diff_json(stdout, &diff, paths);
     else
         tm_diff_text(stdout, &diff, paths, &text);
     tm_diff_free(&diff);
-    return true;
+    return status;
 }
 
 /* It has names from the files in it. */
@@ -351,12 +404,15 @@ static int compare(struct input *inputs, const struct options *options)
     bool good = true;
     for (size_t i = 0; i < options->count && good; i++)
         good = analyse(&inputs[i], options);
-    if (good)
-        good = options->leak ? print_leaks(reports, paths, &check, options)
-                             : print_diff(reports, paths, &check, options);
-    if (!good)
-        tm_error("there is not enough memory to compare %zu snapshots", options->count);
-    return good ? 0 : 1;
+    int status = -1;
+    if (good && options->leak)
+        status = print_leaks(reports, paths, &check, options) ? 0 : -1;
+    else if (good)
+        status = print_diff(reports, paths, &check, options);
+    if (status >= 0)
+        return status;
+    tm_error("there is not enough memory to compare %zu snapshots", options->count);
+    return 1;
 }
 
 int tm_command_diff(int argc, char **argv)

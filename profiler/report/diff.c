@@ -35,10 +35,9 @@ static void make_ledgers(struct tm_diff *diff)
 static struct tm_diff_row *row_of(struct tm_diff *diff, const struct tm_ledger_row *row)
 {
     for (size_t i = 0; i < diff->row_count; i++)
-        if (diff->rows[i].row->group == row->group &&
-            strcmp(diff->rows[i].row->name, row->name) == 0)
+        if (diff->rows[i].row.group == row->group && strcmp(diff->rows[i].row.name, row->name) == 0)
             return &diff->rows[i];
-    diff->rows[diff->row_count].row = row;
+    diff->rows[diff->row_count].row = *row;
     return &diff->rows[diff->row_count++];
 }
 
@@ -61,7 +60,7 @@ static bool compare_ledgers(struct tm_diff *diff)
     size_t used = 0;
     for (enum tm_ledger_group group = 0; group < TM_LEDGER_GROUPS; group++)
         for (size_t i = 0; i < diff->row_count; i++)
-            if (diff->rows[i].row->group == group)
+            if (diff->rows[i].row.group == group)
                 sorted[used++] = diff->rows[i];
     free(diff->rows);
     diff->rows = sorted;

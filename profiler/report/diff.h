@@ -62,7 +62,7 @@ struct tm_diff_site {
 };
 
 struct tm_diff_row {
-    const struct tm_ledger_row *row; /* its name, meaning, group */
+    struct tm_ledger_row row; /* for its name, meaning, group */
     int64_t before, after;
 };
 

@@ -65,13 +65,16 @@ static void write_symbol(struct tm_json *json, const struct tm_symbol *symbol)
     }
 }
 
-void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group)
+void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group,
+                      bool frames)
 {
     const struct tm_stacks *stacks = &report->sites.stacks;
     struct tm_label label = tm_group_label(report, group);
     tm_json_string(json, "name", label.text);
     tm_json_boolean(json, "recorded", group != TM_GROUP_UNKNOWN);
     write_symbol(json, report->sites.groups[group].who.symbol);
+    if (!frames)
+        return;
     tm_json_start(json, "frames", '[');
     for (uint32_t node = report->sites.groups[group].node; node != 0;
          node = stacks->nodes[node].parent) {
@@ -99,9 +102,9 @@ static void write_ledger(struct tm_json *json, const struct tm_diff *diff)
     for (size_t i = 0; i < diff->row_count; i++) {
         const struct tm_diff_row *row = &diff->rows[i];
         tm_json_start(json, NULL, '{');
-        tm_json_string(json, "name", row->row->name);
-        tm_json_string(json, "group", tm_ledger_group_name(row->row->group));
-        tm_json_string(json, "meaning", row->row->meaning);
+        tm_json_string(json, "name", row->row.name);
+        tm_json_string(json, "group", tm_ledger_group_name(row->row.group));
+        tm_json_string(json, "meaning", row->row.meaning);
         tm_json_signed(json, "before_bytes", row->before);
         tm_json_signed(json, "after_bytes", row->after);
         tm_json_signed(json, "change_bytes", row->after - row->before);
@@ -145,13 +148,14 @@ static void write_figure(struct tm_json *json, const char *key, const struct tm_
     tm_json_end(json, '}');
 }
 
-static void write_site(struct tm_json *json, const struct tm_diff *diff, uint32_t index)
+static void write_site(struct tm_json *json, const struct tm_diff *diff, uint32_t index,
+                       bool frames)
 {
     const struct tm_diff_site *site = &diff->sites[index];
     uint32_t group;
     const struct tm_report *report = tm_diff_report_of(diff, index, &group);
     tm_json_start(json, NULL, '{');
-    tm_diff_json_who(json, report, group);
+    tm_diff_json_who(json, report, group, frames);
     write_figure(json, "live", &site->figures[TM_BY_LIVE]);
     write_figure(json, "held_share", &site->figures[TM_BY_HELD]);
     write_figure(json, "sole_pin_resident", &site->figures[TM_BY_SOLE]);
@@ -170,7 +174,7 @@ static bool is_anything(const struct tm_diff_site *site)
     return false;
 }
 
-static void write_sites(struct tm_json *json, const struct tm_diff *diff)
+static void write_sites(struct tm_json *json, const struct tm_diff *diff, size_t most)
 {
     enum tm_order by = diff->reports[0]->view.by;
     uint32_t *ranked = calloc(diff->site_count, sizeof *ranked);
@@ -185,32 +189,38 @@ static void write_sites(struct tm_json *json, const struct tm_diff *diff)
         for (uint32_t i = TM_MATCH_UNKNOWN + 1; i < diff->site_count; i++)
             if (!listed[i] && is_anything(&diff->sites[i]))
                 ranked[count++] = i;
-        ranked[count++] = TM_MATCH_UNKNOWN; /* the last */
-        for (size_t i = 0; i < count; i++)
-            write_site(json, diff, ranked[i]);
+        for (size_t i = 0; i < count && i < most; i++)
+            write_site(json, diff, ranked[i], most == SIZE_MAX);
+        write_site(json, diff, TM_MATCH_UNKNOWN, false); /* the last */
     }
     tm_json_end(json, ']');
     free(ranked);
     free(listed);
 }
 
+void tm_diff_json_members(struct tm_json *json, const struct tm_diff *diff,
+                          const char *const *paths, size_t most_sites)
+{
+    tm_json_string(json, "verdict", diff->verdict);
+    tm_json_start(json, "snapshots", '[');
+    for (int i = 0; i < 2; i++)
+        tm_diff_json_snapshot(json, diff->reports[i], paths[i]);
+    tm_json_end(json, ']');
+    tm_diff_json_notes(json, diff->check);
+    tm_json_signed(json, "rss_change_bytes", diff->rss);
+    tm_json_signed(json, "live_change_bytes", diff->groups[TM_LEDGER_LIVE]);
+    tm_json_signed(json, "pinned_change_bytes", diff->pinned);
+    tm_json_signed(json, "cached_change_bytes", diff->cached);
+    write_ledger(json, diff);
+    write_moves(json, diff);
+    write_sites(json, diff, most_sites);
+}
+
 void tm_diff_json(FILE *out, const struct tm_diff *diff, const char *const *paths)
 {
     struct tm_json json = {.out = out, .first = true};
     tm_json_start(&json, NULL, '{');
-    tm_json_string(&json, "verdict", diff->verdict);
-    tm_json_start(&json, "snapshots", '[');
-    for (int i = 0; i < 2; i++)
-        tm_diff_json_snapshot(&json, diff->reports[i], paths[i]);
-    tm_json_end(&json, ']');
-    tm_diff_json_notes(&json, diff->check);
-    tm_json_signed(&json, "rss_change_bytes", diff->rss);
-    tm_json_signed(&json, "live_change_bytes", diff->groups[TM_LEDGER_LIVE]);
-    tm_json_signed(&json, "pinned_change_bytes", diff->pinned);
-    tm_json_signed(&json, "cached_change_bytes", diff->cached);
-    write_ledger(&json, diff);
-    write_moves(&json, diff);
-    write_sites(&json, diff);
+    tm_diff_json_members(&json, diff, paths, SIZE_MAX);
     tm_json_end(&json, '}');
     putc('\n', out);
 }
@@ -233,7 +243,7 @@ static void write_leak(struct tm_json *json, const struct tm_leaks *leaks,
     uint32_t group;
     const struct tm_report *report = tm_leak_report_of(leaks, leak->site, &group);
     tm_json_start(json, NULL, '{');
-    tm_diff_json_who(json, report, group);
+    tm_diff_json_who(json, report, group, true);
     tm_json_string(json, "kind", tm_leak_kind_name(leak->kind));
     tm_json_real(json, "bytes_per_hour", leak->per_hour);
     tm_json_real(json, "spread_per_hour", leak->spread);

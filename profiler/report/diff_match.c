@@ -82,7 +82,8 @@ static bool sort_by_build_id(const struct modules *modules, struct module **sort
     *sorted = calloc(modules->count + 1, sizeof **sorted);
     if (!*sorted)
         return false;
-    memcpy(*sorted, modules->list, modules->count * sizeof **sorted);
+    for (size_t i = 0; i < modules->count; i++)
+        (*sorted)[i] = modules->list[i];
     qsort(*sorted, modules->count, sizeof **sorted, by_build_id);
     return true;
 }
@@ -327,7 +328,7 @@ static bool fill(const struct tm_report *const *reports, size_t count, struct ke
 {
     qsort(keyed, keys, sizeof *keyed, by_key);
     match->snapshots = count;
-    match->cells = calloc((keys + 1) * count, sizeof *match->cells);
+    match->cells = calloc((keys + 1) * count + 1, sizeof *match->cells);
     if (!match->cells)
         return false;
     for (size_t i = 0; i < (keys + 1) * count; i++)
@@ -351,7 +352,7 @@ bool tm_match_make(const struct tm_report *const *reports, size_t count, struct 
     for (size_t i = 0; i < count; i++)
         room += reports[i]->sites.count;
     struct keyed *keyed = calloc(room, sizeof *keyed);
-    struct modules *modules = calloc(count, sizeof *modules);
+    struct modules *modules = calloc(count + 1, sizeof *modules);
     bool good = keyed && modules;
     size_t keys = 0;
     for (size_t i = 0; i < count && good; i++)

@@ -12,6 +12,9 @@
 /* paths: of the snapshots, for the head. */
 void tm_diff_text(FILE *out, const struct tm_diff *diff, const char *const *paths,
                   const struct tm_text_options *options);
+/* The members of the JSON document, of at most so many sites and then without their frames. */
+void tm_diff_json_members(struct tm_json *json, const struct tm_diff *diff,
+                          const char *const *paths, size_t most_sites);
 void tm_diff_json(FILE *out, const struct tm_diff *diff, const char *const *paths);
 
 void tm_leak_text(FILE *out, const struct tm_leaks *leaks, const char *const *paths,
@@ -23,7 +26,8 @@ void tm_diff_text_sites(FILE *out, const struct tm_diff *diff,
                         const struct tm_text_options *options);
 
 /* One site's names and frames, and one snapshot, for both JSON documents. */
-void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group);
+void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group,
+                      bool frames);
 void tm_diff_json_snapshot(struct tm_json *json, const struct tm_report *report, const char *path);
 void tm_diff_json_notes(struct tm_json *json, const struct tm_diff_check *check);
 void tm_diff_json_estimate(struct tm_json *json, const char *key,

@@ -35,11 +35,11 @@ static void print_ledger(FILE *out, const struct tm_diff *diff,
     fprintf(out, "  %-*s%18s%18s%18s\n", NAME, "", "before", "after", "change");
     for (size_t i = 0; i < diff->row_count; i++) {
         const struct tm_diff_row *row = &diff->rows[i];
-        if (row->before == 0 && row->after == 0 && row->row->group != TM_LEDGER_RESIDUAL)
+        if (row->before == 0 && row->after == 0 && row->row.group != TM_LEDGER_RESIDUAL)
             continue;
         fputs("  ", out);
         size_t used =
-            tm_print_escaped(out, row->row->name, strlen(row->row->name), NAME, options->utf8);
+            tm_print_escaped(out, row->row.name, strlen(row->row.name), NAME, options->utf8);
         fprintf(out, "%*s%18s%18s%18s\n", (int)(NAME - used), "", tm_words_exact(row->before).text,
                 tm_words_exact(row->after).text,
                 tm_words_exact_change(row->after - row->before).text);

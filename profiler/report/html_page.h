@@ -15,6 +15,7 @@ struct tm_html_page {
 
 /* One for each template of html/, made by embed.py. */
 extern const struct tm_html_page tm_html_report_page;
+extern const struct tm_html_page tm_html_diff_page;
 
 /* Writes the page. json: valid JSON in UTF-8, in which no text can end the element that it is put
  * into: "<" is escaped and space outside of strings dropped on the way. */

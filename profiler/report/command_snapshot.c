@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+enum { NUMBERS = 10000 }; /* of snapshots of one process that are looked for */
 static const double POLL_SECONDS = 0.005;
 static const double RESEND_SECONDS =
     0.5; /* a signal that came while the same one was pending is lost */
@@ -71,44 +73,6 @@ static uint32_t ends_needed(const struct tm_status *status)
     return open == 0 ? 1 : 2;
 }
 
-/* Waits by the counters in its memory. 0 and the path, or 1 after printing. */
-static int wait_by_counters(struct tm_target *target, double timeout, char *path, size_t size)
-{
-    struct tm_status before = target->status;
-    uint32_t ends_before = before.written + before.failed;
-    uint32_t needed = ends_needed(&before);
-    double start = now();
-    double sent = start;
-    for (;;) {
-        if (!tm_target_refresh(target) || now() - start > timeout)
-            return explain_silence(target, timeout);
-        const struct tm_status *status = &target->status;
-        uint32_t ends = status->written + status->failed;
-        bool settled = status->requested == status->merged + ends;
-        if (status->requested != before.requested && ends != ends_before &&
-            (settled || ends - ends_before >= needed))
-            break;
-        if (status->requested == before.requested && now() - sent > RESEND_SECONDS &&
-            !tm_target_is_pending(target)) {
-            if (tm_target_check_signal(target) != 0 ||
-                tm_target_send(target, TM_REQUEST_SNAPSHOT) != 0)
-                return 1;
-            sent = now();
-        }
-        pause_for(POLL_SECONDS);
-    }
-    if (target->status.written == before.written) {
-        tm_error(
-            "process %d (%s) could not write its snapshot: %s %s: %s; where it writes is set with "
-            "TIDEMARK=out=PATH when it starts",
-            (int)target->pid, target->program, target->status.last_step, target->status.last_path,
-            strerror(target->status.last_error));
-        return 1;
-    }
-    tm_target_outside_path(target, target->status.last_path, path, size);
-    return 0;
-}
-
 /* The pattern as the process expands it. */
 static void expand(const struct tm_target *target, unsigned number, char *to, size_t size)
 {
@@ -138,12 +102,73 @@ static void expand(const struct tm_target *target, unsigned number, char *to, si
     }
 }
 
+/* The process ended, perhaps because the signal ended what it waited for: then its snapshot is
+ * whole, and only its memory cannot tell. 0 and the path of the first that is no older than
+ * `since`, or 1 after printing. */
+static int written_at_the_end(const struct tm_target *target, time_t since, double timeout,
+                              char *path, size_t size)
+{
+    char inside[PATH_MAX];
+    struct stat status;
+    for (int i = 0; i < 100 && tm_target_is_alive(target); i++)
+        pause_for(POLL_SECONDS);
+    for (unsigned number = 1; number <= NUMBERS && !tm_target_is_alive(target); number++) {
+        expand(target, number, inside, sizeof inside);
+        if (stat(inside, &status) == 0 && status.st_mtime >= since) {
+            snprintf(path, size, "%s", inside);
+            return 0;
+        }
+    }
+    return explain_silence(target, timeout);
+}
+
+/* Waits by the counters in its memory. 0 and the path, or 1 after printing. */
+static int wait_by_counters(struct tm_target *target, double timeout, char *path, size_t size)
+{
+    struct tm_status before = target->status;
+    uint32_t ends_before = before.written + before.failed;
+    uint32_t needed = ends_needed(&before);
+    double start = now();
+    double sent = start;
+    time_t since = time(NULL);
+    for (;;) {
+        if (!tm_target_refresh(target))
+            return written_at_the_end(target, since, timeout, path, size);
+        if (now() - start > timeout)
+            return explain_silence(target, timeout);
+        const struct tm_status *status = &target->status;
+        uint32_t ends = status->written + status->failed;
+        bool settled = status->requested == status->merged + ends;
+        if (status->requested != before.requested && ends != ends_before &&
+            (settled || ends - ends_before >= needed))
+            break;
+        if (status->requested == before.requested && now() - sent > RESEND_SECONDS &&
+            !tm_target_is_pending(target)) {
+            if (tm_target_check_signal(target) != 0 ||
+                tm_target_send(target, TM_REQUEST_SNAPSHOT) != 0)
+                return 1;
+            sent = now();
+        }
+        pause_for(POLL_SECONDS);
+    }
+    if (target->status.written == before.written) {
+        tm_error(
+            "process %d (%s) could not write its snapshot: %s %s: %s; where it writes is set with "
+            "TIDEMARK=out=PATH when it starts",
+            (int)target->pid, target->program, target->status.last_step, target->status.last_path,
+            strerror(target->status.last_error));
+        return 1;
+    }
+    tm_target_outside_path(target, target->status.last_path, path, size);
+    return 0;
+}
+
 /* Where its memory may not be read, the next file of the pattern tells by appearing. 0 and its
  * path, or 1 after printing. */
 static int next_file(const struct tm_target *target, char *path, size_t size)
 {
     char inside[PATH_MAX];
-    for (unsigned number = 1; number <= 10000; number++) {
+    for (unsigned number = 1; number <= NUMBERS; number++) {
         expand(target, number, inside, sizeof inside);
         tm_target_outside_path(target, inside, path, size);
         if (access(path, F_OK) != 0)

@@ -227,7 +227,7 @@ static int number_of_signal(const char *name)
     return 0;
 }
 
-/* Without its memory: what its environment asked for, the defaults for the rest. */
+/* What its environment asked for, the defaults for the rest: for when its memory does not tell. */
 static void guess_from_environment(struct tm_target *target)
 {
     char value[4096];
@@ -345,10 +345,10 @@ int tm_target_find(const char *text, struct tm_target *target)
         target->inner_pid = (pid_t)atoi(last != NULL ? last + 1 : value);
     }
     target->apart = is_apart(target->pid);
+    guess_from_environment(target);
     target->status_at = tm_remote_symbol(target->pid, base, TM_STATUS_SYMBOL);
     if (target->status_at == (uintptr_t)-1) {
         target->status_at = 0;
-        guess_from_environment(target);
         return 0;
     }
     if (!refresh_started(target) ||

@@ -18,7 +18,7 @@ struct tm_target {
     uintptr_t status_at;     /* address of its tidemark_status; 0: its memory may not be read */
     struct tm_status status; /* as last read, 0 beyond its `bytes`; without memory only `signal`,
                                 which its environment tells */
-    char out[1024];          /* without memory: the out pattern that its environment tells */
+    char out[1024];          /* the out pattern that its environment tells */
     char program[256];       /* its name */
     bool apart;              /* it has another mount namespace or root directory */
 };

@@ -25,6 +25,15 @@ class Command(WithTargets):
         child = self.start_sleep()
         self.assertIn('Ledger', self.tidemark('snapshot', '--report', child.pid))
 
+    def test_process_that_the_signal_ends(self):
+        for _ in range(5):
+            child = self.start('perl', '-e', '$| = 1; print "ready\\n"; sleep 1000')
+            self.assertEqual(child.stdout.readline(), 'ready\n')
+            path = self.tidemark('snapshot', child.pid).strip()
+            self.assertEqual(path, f'{self.directory}/perl.{child.pid}.1.heap')
+            self.assertTrue(os.path.exists(path))
+            self.assertEqual(child.wait(10), 0)
+
     def test_trim(self):
         child = self.start_python('keep = [bytearray(1000) for _ in range(200000)]; del keep[::2]')
         self.assertIn('MiB after', self.tidemark('trim', child.pid))

@@ -29,7 +29,7 @@ __attribute__((noinline)) void leak_here(void)
 
 static int snapshot(size_t size)
 {
-    char path[4096];
+    char path[4096] = "";
     if (tidemark_snapshot(size > 0 ? path : NULL, size) != 0)
         printf("%s\n", strerror(errno));
     else

@@ -12,7 +12,11 @@ import sys
 import tempfile
 import unittest
 
-TIDEMARK, LIBRARY, COMPLETION = sys.argv[1:4]
+TIDEMARK, LIBRARY, COMPLETION = map(os.path.abspath, sys.argv[1:4])
+
+# Options whose values are words of a list.
+VALUES = (("run", "--sites"), ("run", "--exit"), ("report", "--by"), ("report", "--group"), ("diff", "--by"), ("diff", "--group"),
+          ("export", "--format"), ("export", "--value"), ("top", "--sort"), ("metrics", "--format"))
 
 # As readline hands it over: the words, the number of the last, and its function's arguments.
 SCRIPT = r"""
@@ -71,11 +75,14 @@ class Completion(unittest.TestCase):
 
     def test_values_are_taken(self):
         """Each value that is offered is one that the command knows."""
-        for command, option in (("report", "--by"), ("report", "--group"), ("run", "--sites"), ("run", "--exit")):
+        for command, option in VALUES:
+            self.assertIn(option, self.complete(command, "--"))
             for value in self.complete(command, option, ""):
-                done = subprocess.run([TIDEMARK, command, option, value], stderr=subprocess.PIPE, text=True, check=False)
+                # The option behind it is what is wrong, if the value is not.
+                done = subprocess.run([TIDEMARK, command, option, value, "--nothing"], stderr=subprocess.PIPE, text=True,
+                                      check=False)
                 self.assertEqual(done.returncode, 2)
-                self.assertNotIn(option, done.stderr, f"{command} {option} {value}")
+                self.assertIn("nothing", done.stderr, f"{command} {option} {value}")
         for key in self.complete("run", "--set", ""):
             done = subprocess.run(["true"], env={"LD_PRELOAD": LIBRARY, "TIDEMARK": key + "?"}, stderr=subprocess.PIPE,
                                   text=True, check=False)

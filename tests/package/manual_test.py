@@ -53,7 +53,7 @@ class Manual(unittest.TestCase):
         self.assertGreater(len(commands()), 5)
         self.assertEqual(sorted(sections()), sorted(commands()))
         synopsis = source("tidemark.1").split(".SH SYNOPSIS\n", 1)[1].split(".SH ", 1)[0]
-        self.assertEqual(sorted(re.findall(r"tidemark ([a-z]+)", synopsis)), sorted(commands()))
+        self.assertEqual(set(re.findall(r"tidemark ([a-z]+)", synopsis)), set(commands()))
 
     def test_options(self):
         for command, text in sections().items():

@@ -24,6 +24,8 @@ enum {
 #define BIT_UNKNOWN (UINT64_C(1) << SITE_BITS)
 #define BIT_OTHERS  (UINT64_C(1) << (SITE_BITS + 1))
 
+/* CLASS: 1 + the size class that most pages of the cell are of; 0: none. LIVE and PINNED: bytes in
+ * pools. CACHED, SPAN and OWN: pages. SET: index in masks. */
 enum figure { CLASS, LIVE, PINNED, CACHED, SPAN, OWN, SET, FIGURES };
 
 struct map {
@@ -31,7 +33,7 @@ struct map {
     const struct tm_html_sites *sites;
     uint64_t cell_pages; /* pages of a cell */
     size_t cells;
-    uint64_t *figures[FIGURES]; /* of each cell; SET: index in masks */
+    uint64_t *figures[FIGURES]; /* of each cell */
     uint64_t *bases;            /* of each tile */
     size_t tiles;
     size_t arenas;          /* drawn */
@@ -122,7 +124,7 @@ static void take_page(struct map *map, size_t page, const struct tm_snapshot_poo
     struct tm_snapshot_page use = tm_pool_page(map->report->snapshot, pool, index, &ignored);
     map->class_pages[pool->size_class]++;
     if (use.live_blocks == 0 && use.live_bytes == 0) {
-        map->figures[CACHED][cell] += PAGE;
+        map->figures[CACHED][cell]++;
         return;
     }
     map->figures[LIVE][cell] += use.live_bytes;
@@ -186,11 +188,11 @@ static void take_rest(struct map *map, const struct pages *pages)
         if ((pages->resident >> i & 1) == 0)
             continue;
         if (pages->span >> i & 1)
-            map->figures[SPAN][cell] += PAGE;
+            map->figures[SPAN][cell]++;
         else if (pages->own >> i & 1)
-            map->figures[OWN][cell] += PAGE;
+            map->figures[OWN][cell]++;
         else if (pages->free >> i & 1)
-            map->figures[CACHED][cell] += PAGE;
+            map->figures[CACHED][cell]++;
     }
 }
 

@@ -19,6 +19,7 @@ class Map:
         self.data = data['map']
         for key in 'bases', 'masks', 'size_class', 'live', 'pinned', 'cached', 'span', 'own', 'set':
             setattr(self, key, unpack(self.data[key]))
+        self.cached, self.span, self.own = ([4096 * pages for pages in row] for row in (self.cached, self.span, self.own))
 
     def address(self, cell):
         per_tile = self.data['cells_per_tile']

@@ -41,6 +41,7 @@ function unpackMasks(row) {
 function unpackMap(map) {
   const cells = { ...map };
   for (const key of ['bases', 'size_class', 'live', 'pinned', 'cached', 'span', 'own', 'set']) cells[key] = unpackRow(map[key]);
+  for (const key of ['cached', 'span', 'own']) cells[key] = Float64Array.from(cells[key], (pages) => pages * 4096);
   cells.masks = unpackMasks(map.masks);
   return cells;
 }
@@ -343,7 +344,7 @@ function drawMap(element, data, chosen, chosenClass) {
   });
   chosen.follow(() => { listSites(); paint(); });
   chosenClass.follow((value) => { classes.value = value === null ? '' : String(value); paint(); });
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
+  for (const media of ['(prefers-color-scheme: dark)', 'print']) matchMedia(media).addEventListener('change', paint);
 
   element.append(el('p', { class: 'soft' }, unitWords(map), ' ', siteNote(map, data)),
     el('div', { class: 'controls' }, classes, bySite, clear,

@@ -327,8 +327,11 @@ int tm_target_find(const char *text, struct tm_target *target)
     }
     int error = find_library_soon(target->pid, &base);
     if (error != 0) {
-        tm_error("the mappings of process %d (%s) may not be read: %s; run this command as root",
-                 pid, target->program, strerror(error));
+        process_field(target->pid, "Uid", value, sizeof value);
+        tm_error("the mappings of process %d (%s) of user %d may not be read: %s; run this command "
+                 "as that user, or as root with CAP_SYS_PTRACE (of another container, root has it "
+                 "not)",
+                 pid, target->program, atoi(value), strerror(error));
         return 1;
     }
     if (base == 0) {

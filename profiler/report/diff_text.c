@@ -121,7 +121,8 @@ static void print_exactness(FILE *out, const struct tm_diff *diff,
             "Call sites are estimates. +- is one standard error; that of a change is the root of "
             "the sum of the squares of both, which for two snapshots of one process is too much "
             "rather than too little. A ? marks a change within two errors, or one that rests on "
-            "too few samples: it may be none.",
+            "too few samples: it may be none. What appeared or went has no sample in the other "
+            "snapshot; a little of it may be there.",
             options->utf8);
     for (int i = 0; i < 2; i++)
         for (size_t k = 0; diff->reports[i]->view.symbols; k++) {

@@ -118,9 +118,11 @@ static void say_site(struct tm_diff *diff, enum tm_order by, int64_t whole)
         say(diff, "Survivors of %s pin %s less. ", label.text, size.text);
     else
         say(diff, "At %s %s %s is live%s. ", label.text, size.text, whole > 0 ? "more" : "less",
-            figure->what == TM_DIFF_APPEARED ? ", and there was nothing before"
-            : figure->what == TM_DIFF_WENT   ? ", all that there was"
-                                             : "");
+            /* Of estimates it is only sure that nothing of it was sampled. */
+            !figure->before.exact || !figure->after.exact ? ""
+            : figure->what == TM_DIFF_APPEARED            ? ", and there was nothing before"
+            : figure->what == TM_DIFF_WENT                ? ", all that there was"
+                                                          : "");
 }
 
 /* Within a block size pages do not change hands: what is no longer live there is pinned, cached or
@@ -128,19 +130,26 @@ static void say_site(struct tm_diff *diff, enum tm_order by, int64_t whole)
 static void say_move(struct tm_diff *diff)
 {
     const struct tm_diff_move *most = NULL;
+    int64_t live = 0;
+    int64_t pinned = 0;
     for (size_t i = 0; i < diff->move_count; i++) {
         const struct tm_diff_move *move = &diff->moves[i];
-        if (move->live < 0 && move->pinned > 0 && (!most || move->pinned > most->pinned))
+        if (move->live >= 0)
+            continue;
+        live -= move->live;
+        if (move->pinned <= 0)
+            continue;
+        pinned += move->pinned;
+        if (!most || move->pinned > most->pinned)
             most = move;
     }
-    if (!most || !is_notable(diff, (double)most->pinned))
+    if (!most || !is_notable(diff, (double)pinned))
         return;
-    int64_t back = -(most->live + most->pinned + most->cached);
-    say(diff, "Of blocks of %u B %s is no longer live, and %s more is pinned", most->block_bytes,
-        tm_words_bytes((uint64_t)-most->live).text, tm_words_bytes((uint64_t)most->pinned).text);
-    if (back > 0)
-        say(diff, "; %s of it went back", tm_words_bytes((uint64_t)back).text);
-    say(diff, ". ");
+    say(diff,
+        "In block sizes of which less is live (%s less), %s more is pinned now, the most in blocks "
+        "of %u B (%s). ",
+        tm_words_bytes((uint64_t)live).text, tm_words_bytes((uint64_t)pinned).text,
+        most->block_bytes, tm_words_bytes((uint64_t)most->pinned).text);
 }
 
 void tm_diff_verdict(struct tm_diff *diff)

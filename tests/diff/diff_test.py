@@ -137,7 +137,8 @@ class Exact(WithSnapshots):
         self.assertRegex(verdict, r'^RSS (grew|fell) by ')
         self.assertIn('At fills (phases.c) 787.5 KiB less is live, all that there was.', verdict)
         self.assertRegex(verdict, r'Survivors of keeps \(phases\.c\) newly pin 7\d\d\.\d KiB\.')
-        self.assertIn('Of blocks of 64 B 787.5 KiB is no longer live, and 787.5 KiB more is pinned.', verdict)
+        self.assertIn('In block sizes of which less is live (887.5 KiB less), 787.5 KiB more is pinned now, the most in blocks of '
+                      '64 B (787.5 KiB).', verdict)
         self.assertLess(text.index('Verdict'), text.index('Ledger'))
         self.assertLess(text.index('Who pins more'), text.index('Live bytes by'))
         by_live = self.diff('--by', 'live', self.first, self.second).stdout
@@ -213,6 +214,18 @@ class Comparable(WithSnapshots):
         notes = ' '.join(self.json(self.all[0], runs[1])['comparable']['notes'])
         self.assertIn('(sites=all; sites=sample, rate=64.0 KiB)', notes)
         self.assertEqual(self.json(*self.all)['comparable']['notes'], [])
+
+    def test_hostile_name(self):
+        """What a terminal would obey is escaped, wherever the program's name stands."""
+        hostile = os.path.join(self.directory, 'evil\033[31m</script>'.replace('/', '\u2215'))
+        shutil.copy(PHASES, hostile)
+        before, after = self.take(2, program=hostile)
+        for arguments in ((before, after), ('--group', 'library', before, after), ('--leak', before, after, before)):
+            done = subprocess.run([TIDEMARK, 'diff', *arguments], capture_output=True, check=False, env=environment())
+            self.assertNotIn(b'\033', done.stdout + done.stderr)
+        self.assertIn('evil\\x1b', self.diff('--group', 'library', before, after).stdout)
+        self.assertIn('\\x1b', self.diff(before, self.take(1, program=SECOND)[0], status=1).stderr)
+        self.assertIn('evil\033', self.json('--group', 'library', before, after)['snapshots'][0]['exe'])
 
     def test_order_in_time(self):
         notes = self.json(self.all[1], self.all[0])['comparable']['notes']

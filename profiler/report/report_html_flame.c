@@ -8,7 +8,8 @@
 #include "profiler/report/stack_values.h"
 #include "profiler/report/who.h"
 
-#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,7 +279,9 @@ static size_t choose(struct tree *tree)
             parent->all[k] += branch->all[k];
         parent->keep = parent->keep || branch->keep;
     }
-    for (double part = 0; part < 1; part = part == 0 ? 1e-6 : part * 2) {
+    /* First all that have anything; then what is 1 in 2^20 of all, in 2^19, … */
+    for (int step = 0; step <= 20; step++) {
+        double part = step == 0 ? 0 : ldexp(1, step - 21);
         shown = 0;
         for (size_t i = 0; i < tree->branch_count; i++) {
             struct branch *branch = &tree->branches[i];

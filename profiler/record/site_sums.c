@@ -57,7 +57,7 @@ static double count(struct tm_snapshot_site *site, uint64_t cell, size_t usable)
     site->live_blocks_variance += weight.variance;
     site->live_bytes_variance += weight.variance * (double)usable * (double)usable;
     site->born_blocks[part_of_time(birth_ns)] += blocks;
-    if (site->oldest_ns == 0 || birth_ns < site->oldest_ns)
+    if (site->live_samples == 1 || birth_ns < site->oldest_ns)
         site->oldest_ns = birth_ns;
     if (birth_ns > site->youngest_ns)
         site->youngest_ns = birth_ns;

@@ -2,7 +2,9 @@
  * addresses and a copy of the mappings; names are found by the reader. Figures are unsampled, so
  * the header's tag is "heapprofile", which readers do not scale. They take 1 off every address to
  * get from where a call returns to the call, `go tool pprof` off all but the innermost; a call
- * is two bytes long at least, so the innermost is written less 1 and both find it.
+ * is two bytes long at least, so the innermost is written less 1 and both find it. What has no
+ * address (stacks that are not known, the sum of those left out) is at 0; google-pprof calls that
+ * by the first symbol of the program, `go tool pprof` <unknown>.
  */
 #include "profiler/report/export.h"
 

@@ -1,8 +1,9 @@
 """What `tidemark export` takes and refuses, how it writes its file, and how large a file can grow.
 
-usage: command_test.py TIDEMARK LIBRARY PROGRAM
+usage: command_test.py TIDEMARK LIBRARY PROGRAM MANY
 """
 import gzip
+import json
 import os
 import pty
 import subprocess
@@ -10,7 +11,9 @@ import sys
 import tempfile
 import unittest
 
-from harness import DIRECTORY, TIDEMARK, clean_environment, export, run, snapshot
+from harness import DIRECTORY, TIDEMARK, clean_environment, export, read, run, snapshot
+
+MANY = os.path.abspath(sys.argv[4])
 
 FORMATS = ['pprof', 'gperftools', 'folded', 'speedscope', 'dhat', 'massif', 'heaptrack', 'openmetrics']
 
@@ -110,6 +113,40 @@ class Command(unittest.TestCase):
             if form not in ('gperftools', 'massif'):  # no names, and only the large ones
                 self.assertIn(b'at_long_nnn', content, form)
                 self.assertNotIn(b'\xff', content if form != 'pprof' else b'', form)
+
+    @staticmethod
+    def totals(path):
+        report = json.loads(run(TIDEMARK, 'report', '--json', path).stdout)
+        return [sum(site[key]['bytes'] for site in report['sites']) for key in ('live', 'allocated')]
+
+    def test_most_stacks(self):
+        """Of 32768 stacks the largest are written, and all others as one; totals stay."""
+        path = snapshot('sites=all', MANY)
+        live, allocated = self.totals(path)
+        lines = read(export('folded', path)).splitlines()
+        others = [line for line in lines if line.startswith('[other stacks] ')]
+        values = sorted(int(line.rsplit(' ', 1)[1]) for line in lines if line not in others)
+        self.assertEqual(len(others), 1)
+        self.assertLessEqual(len(values), 20000)
+        self.assertGreater(len(values), 19900)
+        self.assertEqual(sum(values) + int(others[0].split()[-1]), live)
+        self.assertGreaterEqual(values.count(1024), 2**15 // 64, 'not all of the largest')
+        self.assertLess(values.count(16), 2**15 // 64, 'all of the smallest')
+        points = json.loads(read(export('dhat', path)))['pps']
+        self.assertTrue(19900 < len(points) <= 20001, len(points))
+        self.assertEqual([sum(point[key] for point in points) for key in ('eb', 'tb')], [live, allocated])
+        profile = json.loads(read(export('speedscope', path)))['profiles'][0]
+        self.assertEqual(sum(profile['weights']), live)
+        heads = [line.split() for line in read(export('gperftools', path)).split('\nMAPPED')[0].splitlines()[1:] if line]
+        self.assertTrue(19900 < len(heads) <= 20001, len(heads))
+        self.assertEqual(sum(int(head[1]) for head in heads), live)
+
+    def test_most_frames(self):
+        path = snapshot('sites=all', MANY, '40')
+        text = read(export('folded', path))
+        frames = text.count(';') + text.count('\n')
+        self.assertTrue(990000 < frames <= 1000001, frames)
+        self.assertEqual(sum(int(line.rsplit(' ', 1)[1]) for line in text.splitlines()), self.totals(path)[0])
 
 
 if __name__ == '__main__':

@@ -264,7 +264,8 @@ static bool is_large(const struct tree *tree, const struct branch *branch, doubl
     return false;
 }
 
-/* Numbers the branches that are shown: at most some MOST_NODES, apart from those that stay. */
+/* Numbers the branches that are shown: at most MOST_NODES, apart from those that stay. (One more is
+ * written for what is left out below each.) */
 static size_t choose(struct tree *tree)
 {
     size_t shown = 0;

@@ -123,6 +123,19 @@ class Data(PageCase):
                 self.assertTrue(ends)
                 self.assertTrue(all(flame['frames'][flame['frame'][end]][0] == maker for end in ends))
 
+    def test_small_stacks_are_put_together(self):
+        made = Made(run_program(SWELL, 'all', f'{self.place}/stacks.heap', '1', '50', '40'))
+        flame = made.data['flame']
+        together = sum(1 for frame in flame['frame'][1:] if frame == 0)
+        self.assertGreater(together, 0)
+        self.assertLessEqual(len(flame['parent']) - together, 25000)
+        for key, field in (('live', 'live'), ('allocated', 'allocated')):
+            total = sum(next(metric for metric in flame['metrics'] if metric['key'] == key)['self'])
+            self.assertEqual(total, sum(site[field]['bytes'] for site in made.json['sites']))
+        place = next(i for i, site in enumerate(made.json['sites']) if site['name'].startswith('allocate_through'))
+        self.assertGreater(made.json['sites'][place]['stacks'], 16000)
+        self.assertTrue(any(site == place + 1 for site in flame['site']))
+
     def test_size_and_units_of_large_heaps(self):
         for arenas, most in ((4096, 1), (40960, 16)):
             path = f'{self.place}/{arenas}.heap'

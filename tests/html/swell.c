@@ -1,8 +1,8 @@
-/* swell.c: a heap that has swollen, for the tests of the HTML report: swell MIB [KEEP]. It
+/* swell.c: a heap that has swollen, for the tests of the HTML report: swell MIB [KEEP [STACKS]]. It
  * fills about so many MiB with records, indexes, texts and a few large tables, frees all but one
  * in KEEP (50) of the small ones, and ends; TIDEMARK=exit=snapshot takes the snapshot. Each kind
  * has a function of its own, so that it has a name. The choice of what stays is the same in each
- * run.
+ * run. With a third number, up to 40, it allocates through 512 different stacks for each.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -66,12 +66,35 @@ static __attribute__((noinline)) void load_item(void **slots)
     slots[3] = next() % 8 == 0 ? make_session() : NULL;
 }
 
+/* Calls on lines of their own: each of the bits of path chooses one. More stacks than these would
+ * have one frame at one place of the stack, called on more ways than the recorder tells apart. */
+static __attribute__((noinline)) void *allocate_through(unsigned depth, unsigned path)
+{
+    if (depth == 0 && path == 0)
+        return filled(malloc(16), 16);
+    if (depth == 0)
+        return filled(malloc(16), 16);
+    if (path & 1)
+        return allocate_through(depth - 1, path >> 1);
+    return allocate_through(depth - 1, path >> 1);
+}
+
+enum { THROUGH = 8, PATHS = 1 << (THROUGH + 1) };
+
+/* The same from so many frames further in. */
+static __attribute__((noinline)) void *allocate_from(unsigned further, unsigned path)
+{
+    return further == 0 ? allocate_through(THROUGH, path) : allocate_from(further - 1, path);
+}
+
 int main(int argc, char **argv)
 {
     size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 16;
     size_t keep = argc > 2 ? strtoul(argv[2], NULL, 10) : 50;
-    if (mib == 0 || keep == 0) {
-        fprintf(stderr, "usage: swell MIB [KEEP]; both from 1\n");
+    unsigned long stacks = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
+    if (mib == 0 || keep == 0 || stacks > 40) {
+        fprintf(stderr,
+                "usage: swell MIB [KEEP [STACKS]]; the first two from 1, STACKS up to 40\n");
         return 2;
     }
     size_t items = mib * 2000; /* of about 500 bytes each */
@@ -92,6 +115,8 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < LARGE; i += 2)
         free(tables[i]);
+    for (unsigned i = 0; i < stacks * PATHS; i++)
+        allocate_from(i / PATHS, i % PATHS);
     printf("%zu items\n", items);
     return 0;
 }

@@ -68,6 +68,7 @@ static __attribute__((noinline)) void load_item(void **slots)
 
 /* Calls on lines of their own: each of the bits of path chooses one. More stacks than these would
  * have one frame at one place of the stack, called on more ways than the recorder tells apart. */
+/* NOLINTNEXTLINE(misc-no-recursion): the stacks are what this is for */
 static __attribute__((noinline)) void *allocate_through(unsigned depth, unsigned path)
 {
     if (depth == 0 && path == 0)
@@ -82,6 +83,7 @@ static __attribute__((noinline)) void *allocate_through(unsigned depth, unsigned
 enum { THROUGH = 8, PATHS = 1 << (THROUGH + 1) };
 
 /* The same from so many frames further in. */
+/* NOLINTNEXTLINE(misc-no-recursion): the stacks are what this is for */
 static __attribute__((noinline)) void *allocate_from(unsigned further, unsigned path)
 {
     return further == 0 ? allocate_through(THROUGH, path) : allocate_from(further - 1, path);

@@ -43,7 +43,7 @@ static const uint64_t CHILD_NS =
     UINT64_C(1000) * 1000 * 1000; /* that a child lives before it takes a slot */
 enum {
     LOOK_ARENAS = 16,      /* to look at for each write: 64 pools */
-    SITES_A_WRITE = 1024,  /* so many are added up in the time of one write */
+    SITE_NS = 10 * 1000,   /* between two sums of what sites allocated, for each site */
     CHANGE_PART = 64,      /* a write is due when in-use bytes change by that part, */
     CHANGE_MIN = 32 << 10, /* but by so many at least */
 };
@@ -121,7 +121,7 @@ static void add_up_sites(uint64_t now)
     }
     next.recorded_bytes = bytes;
     next.recorded_blocks = units / TM_BLOCK_UNITS;
-    sites_due_ns = now + count / SITES_A_WRITE * WRITE_NS;
+    sites_due_ns = now + (uint64_t)count * SITE_NS;
 }
 
 static uint64_t part_of(uint64_t bytes, uint64_t part, uint64_t whole)

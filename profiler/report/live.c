@@ -133,8 +133,9 @@ static void find_owner(struct tm_live_process *process)
             process->uid = (uid_t)strtoul(line + 4, NULL, 10);
     }
     fclose(file);
-    const struct passwd *user = getpwuid(process->uid);
-    if (user != NULL)
+    struct passwd room, *user = NULL;
+    char names[4096];
+    if (getpwuid_r(process->uid, &room, names, sizeof names, &user) == 0 && user != NULL)
         snprintf(process->user, sizeof process->user, "%s", user->pw_name);
     else
         snprintf(process->user, sizeof process->user, "%u", (unsigned)process->uid);

@@ -221,6 +221,7 @@ static void say_where(int fd)
         struct sockaddr_storage storage;
     } bound;
     socklen_t size = sizeof bound;
+    memset(&bound, 0, sizeof bound);
     char address[INET6_ADDRSTRLEN], port[8];
     if (getsockname(fd, &bound.any, &size) != 0 ||
         getnameinfo(&bound.any, size, address, sizeof address, port, sizeof port,
@@ -238,7 +239,7 @@ int tm_metrics_serve(const char *place, bool anywhere)
         return -listening;
     say_where(listening);
     for (;;) {
-        int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept(listening, NULL, NULL);
         if (fd >= 0) {
             serve(fd);
             /* What the client still sends would make close() reset the connection, and the answer

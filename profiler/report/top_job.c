@@ -92,6 +92,7 @@ void tm_top_job_stop(struct tm_top_job *job)
 {
     if (job->pid == 0)
         return;
-    kill(job->pid, SIGTERM);
+    /* It has nothing to tidy up, and may not have put the handlers of others back yet. */
+    kill(job->pid, SIGKILL);
     finish(job);
 }

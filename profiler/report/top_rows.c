@@ -11,6 +11,7 @@
 
 static const double SECOND = 1e9;
 static const double TREND_SECONDS = 60;
+static const uint64_t WRITE_NS = 250 * 1000 * 1000; /* between two writes of a page, at least */
 
 const char *const tm_top_key_names[TM_TOP_KEYS] = {
     [TM_TOP_RSS] = "rss",       [TM_TOP_LIVE] = "live",   [TM_TOP_PINNED] = "pinned",
@@ -28,17 +29,26 @@ static const struct tm_top_row *row_before(const struct tm_top_row *rows, size_t
 }
 
 /* What it allocates a second. Both pages have to be of the same program, as after exec counters
- * begin again. */
-static void find_rate(struct tm_top_row *row, const struct tm_top_row *before, double seconds)
+ * begin again. A process writes its page four times a second at most, so the time is that between
+ * two writes, of which the first may have been long before it was looked at. */
+static void find_rate(struct tm_top_row *row, const struct tm_top_row *before, uint64_t looked_ns)
 {
     const struct tm_live *now = &row->process.page;
     const struct tm_live *then = &before->process.page;
+    uint64_t since = looked_ns > WRITE_NS ? looked_ns - WRITE_NS : 0;
     row->rate_recorded = now->sites != TM_SITES_OFF && then->sites != TM_SITES_OFF;
     uint64_t from = row->rate_recorded ? then->recorded_bytes : then->taken_bytes;
     uint64_t to = row->rate_recorded ? now->recorded_bytes : now->taken_bytes;
     row->has_rate = row->process.state == TM_LIVE_READ && before->process.state == TM_LIVE_READ &&
-                    now->start_ns == then->start_ns && to >= from && seconds > 0;
-    row->rate = row->has_rate ? (double)(to - from) / seconds : 0;
+                    now->start_ns == then->start_ns && to >= from;
+    if (then->written_ns > since)
+        since = then->written_ns;
+    if (!row->has_rate)
+        row->rate = 0;
+    else if (now->written_ns > since)
+        row->rate = (double)(to - from) / ((double)(now->written_ns - since) / SECOND);
+    else
+        row->rate = row->process.age_ns > 4 * WRITE_NS ? 0 : before->rate;
 }
 
 /* The slope of the line that fits the last minute best. */
@@ -72,7 +82,7 @@ static void fill_row(struct tm_top_row *row, const struct tm_live_process *proce
         size_t skip = before->looks == TM_TOP_PAST ? 1 : 0;
         row->looks = before->looks - skip;
         memcpy(row->past, before->past + skip, row->looks * sizeof row->past[0]);
-        find_rate(row, before, (double)(now - then) / SECOND);
+        find_rate(row, before, then);
     }
     row->past[row->looks++] = (struct tm_top_look){now, process->rss_bytes};
     find_trend(row);

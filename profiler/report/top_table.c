@@ -34,14 +34,14 @@ static const struct {
 } fields[FIELDS] = {
     [PID] = {"PID", 7, false, TM_TOP_PID},
     [USER] = {"USER", 8, true, TM_TOP_USER},
-    [PROGRAM] = {"PROGRAM", 12, true, TM_TOP_PROGRAM},
+    [PROGRAM] = {"PROGRAM", 9, true, TM_TOP_PROGRAM},
     [RSS] = {"RSS", 7, false, TM_TOP_RSS},
     [LIVE] = {"LIVE", 7, false, TM_TOP_LIVE},
     [PINNED] = {"PINNED", 7, false, TM_TOP_PINNED},
     [CACHED] = {"CACHED", 7, false, TM_TOP_CACHED},
     [ALLOC] = {"ALLOC/s", 8, false, TM_TOP_ALLOC},
     [TREND] = {"RSS/min", 8, false, TM_TOP_TREND},
-    [AGE] = {"AGE", 4, false, -1},
+    [AGE] = {"AGE", 3, false, -1},
     [PAST] = {"RSS so far", SPARKS, true, -1},
 };
 
@@ -195,7 +195,7 @@ static void print_titles(FILE *out, const struct layout *layout, enum tm_top_key
 
 static void end_line(FILE *out, const struct tm_top_view *view)
 {
-    fputs(view->terminal ? "\033[K\r\n" : "\n", out);
+    fputs(view->terminal ? "\033[K\n" : "\n", out);
 }
 
 static void print_text(FILE *out, const char *text, const struct tm_top_view *view)

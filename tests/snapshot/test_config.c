@@ -237,6 +237,22 @@ static void threads_seed_children(void **state)
     assert_int_equal(config.record.seed, 0);
 }
 
+static void live_or_not(void **state)
+{
+    (void)state;
+    complaints("");
+    assert_true(config.record.live);
+    assert_int_equal(complaints("live=no"), 0);
+    assert_false(config.record.live);
+    assert_int_equal(complaints("live=no,live=yes"), 0);
+    assert_true(config.record.live);
+    assert_int_equal(complaints("live=1,live=,live=off"), 3);
+    assert_true(config.record.live);
+    /* Nobody else may read what a set-id process does. */
+    assert_int_equal(tm_config_read("live=yes", false, &config), 0);
+    assert_false(config.record.live);
+}
+
 static void thresholds(void **state)
 {
     (void)state;
@@ -317,6 +333,7 @@ int main(void)
         cmocka_unit_test(call_sites),
         cmocka_unit_test(rates),
         cmocka_unit_test(threads_seed_children),
+        cmocka_unit_test(live_or_not),
         cmocka_unit_test(thresholds),
         cmocka_unit_test(one_complaint_for_each),
         cmocka_unit_test(lines_in_force),

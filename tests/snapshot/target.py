@@ -72,11 +72,14 @@ class WithTargets(unittest.TestCase):
 
     def start_sleep(self, settings='', library=LIBRARY, **options):
         child = self.start('sleep', '1000', settings=settings, library=library, **options)
+        self.wait_asleep(child, library)
+        return child
+
+    def wait_asleep(self, child, library):
         deadline = time.monotonic() + 10
         while not self.is_up(child, library):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
-        return child
 
     @staticmethod
     def is_up(child, library):

@@ -5,10 +5,10 @@
 #include "profiler/report/command.h"
 #include "profiler/report/diff_html.h"
 #include "profiler/report/diff_print.h"
+#include "profiler/report/options.h"
 #include "profiler/report/report_format.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
@@ -52,53 +52,14 @@ static void print_help(FILE *out)
 struct options {
     const char *const *paths;
     size_t count;
-    size_t top;
     const char *html; /* where the HTML goes; "-" stdout; NULL: not asked for */
     bool json, leak, force;
-    bool grouped; /* --group was given */
-    struct tm_view view;
-    struct tm_symbols_options symbols;
+    struct tm_view_options view;
 };
 
-/* A number from 1 to 1000000; false after a message if it is none. */
-static bool parse_number(const char *option, const char *text, size_t *number)
+static bool take(int option, char *value, void *given)
 {
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno || *end || end == text || text[0] == '-' || value == 0 || value > 1000000) {
-        tm_error("%s is '%s'; give a number from 1 to 1000000", option, text);
-        return false;
-    }
-    *number = value;
-    return true;
-}
-
-static bool parse_by(const char *text, enum tm_order *by)
-{
-    for (enum tm_order i = 0; i <= TM_BY_LIVE; i++)
-        if (strcmp(text, tm_order_name(i)) == 0) {
-            *by = i;
-            return true;
-        }
-    tm_error("--by is '%s'; it can be held, live or sole", text);
-    return false;
-}
-
-static bool parse_grouping(const char *text, enum tm_grouping *grouping)
-{
-    for (enum tm_grouping i = 0; i < TM_GROUPINGS; i++)
-        if (strcmp(text, tm_grouping_name(i)) == 0) {
-            *grouping = i;
-            return true;
-        }
-    tm_error("--group is '%s'; it can be stack, function, line, file, library or thread", text);
-    return false;
-}
-
-/* Takes one option with its value; false after a message. */
-static bool take(int option, char *value, struct options *options)
-{
+    struct options *options = given;
     switch (option) {
     case 'j':
         options->json = true;
@@ -112,22 +73,8 @@ static bool take(int option, char *value, struct options *options)
     case 'f':
         options->force = true;
         return true;
-    case 't':
-        return parse_number("--top", value, &options->top);
-    case 'd':
-        options->view.grouping = options->grouped ? options->view.grouping : TM_GROUP_STACK;
-        return parse_number("--depth", value, &options->view.depth);
-    case 'b':
-        return parse_by(value, &options->view.by);
-    case 'g':
-        options->grouped = true;
-        return parse_grouping(value, &options->view.grouping);
-    case 'r':
-        options->symbols.root = value;
-        return true;
     default:
-        options->symbols.debuginfod = true;
-        return true;
+        return tm_view_take(option, value, TM_BY_LIVE + 1, "held, live or sole", &options->view);
     }
 }
 
@@ -153,29 +100,17 @@ static bool is_count_right(const struct options *options)
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"html", required_argument, NULL, 'H'},  {"leak", no_argument, NULL, 'l'},
-        {"json", no_argument, NULL, 'j'},        {"top", required_argument, NULL, 't'},
-        {"by", required_argument, NULL, 'b'},    {"group", required_argument, NULL, 'g'},
-        {"depth", required_argument, NULL, 'd'}, {"force", no_argument, NULL, 'f'},
-        {"root", required_argument, NULL, 'r'},  {"debuginfod", no_argument, NULL, 'D'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"html", required_argument, NULL, 'H'},
+        {"leak", no_argument, NULL, 'l'},
+        {"json", no_argument, NULL, 'j'},
+        {"force", no_argument, NULL, 'f'},
+        TM_VIEW_OPTIONS,
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
-    opterr = 0;
-    optind = 0; /* getopt_long starts anew */
-    for (int option; (option = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
-        if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        }
-        if (option == ':' || option == '?') {
-            tm_error(option == ':' ? "diff: option '%s' needs a value; see `tidemark diff --help`"
-                                   : "diff: there is no option '%s'; see `tidemark diff --help`",
-                     argv[optind - 1]);
-            return 2;
-        }
-        if (!take(option, optarg, options))
-            return 2;
-    }
+    int result = tm_parse_options(argc, argv, known, print_help, take, options);
+    if (result >= 0)
+        return result;
     options->paths = (const char *const *)&argv[optind];
     options->count = (size_t)(argc - optind);
     if (options->html && (options->json || options->leak)) {
@@ -259,9 +194,9 @@ static bool can_leak(const struct input *inputs, size_t count, const struct tm_d
 
 static bool analyse(struct input *input, const struct options *options)
 {
-    struct tm_view view = options->view;
+    struct tm_view view = options->view.view;
     if (input->file.has_recording) {
-        input->symbols = tm_symbols_open(&input->file, &options->symbols);
+        input->symbols = tm_symbols_open(&input->file, &options->view.symbols);
         if (!input->symbols)
             return false;
     }
@@ -289,7 +224,7 @@ static struct tm_text_options text_options(const struct options *options)
     const char *terminal = getenv("TERM");
     const char *no_colour = getenv("NO_COLOR");
     return (struct tm_text_options){
-        .top = options->top,
+        .top = options->view.top,
         .colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && terminal &&
                   strcmp(terminal, "dumb") != 0,
         .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
@@ -394,7 +329,7 @@ static int compare(struct input *inputs, const struct options *options)
         reports[i] = &inputs[i].report;
         paths[i] = inputs[i].path;
     }
-    tm_diff_check(files, paths, options->count, &options->view, options->force, &check);
+    tm_diff_check(files, paths, options->count, &options->view.view, options->force, &check);
     if (options->leak && !can_leak(inputs, options->count, &check))
         return 1;
     if (*check.refusal) {
@@ -417,7 +352,8 @@ static int compare(struct input *inputs, const struct options *options)
 
 int tm_command_diff(int argc, char **argv)
 {
-    struct options options = {.view = {.grouping = TM_GROUP_FUNCTION}, .top = DEFAULT_TOP};
+    struct options options = {
+        .view = {.top = DEFAULT_TOP, .view = {.grouping = TM_GROUP_FUNCTION}}};
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;

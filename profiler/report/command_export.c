@@ -5,10 +5,10 @@
  */
 #include "profiler/report/command.h"
 #include "profiler/report/export.h"
+#include "profiler/report/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,8 +71,9 @@ struct options {
 };
 
 /* Takes one option with its value; false after a message. */
-static bool take(int option, const char *value, struct options *options)
+static bool take(int option, char *value, void *given)
 {
+    struct options *options = given;
     switch (option) {
     case 'o':
         options->output = value;
@@ -136,23 +137,9 @@ static int parse(int argc, char **argv, struct options *options)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    opterr = 0;
-    optind = 0; /* getopt_long starts anew */
-    for (int option; (option = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
-        if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        }
-        if (option == ':' || option == '?') {
-            tm_error(option == ':'
-                         ? "export: option '%s' needs a value; see `tidemark export --help`"
-                         : "export: there is no option '%s'; see `tidemark export --help`",
-                     argv[optind - 1]);
-            return 2;
-        }
-        if (!take(option, optarg, options))
-            return 2;
-    }
+    int result = tm_parse_options(argc, argv, known, print_help, take, options);
+    if (result >= 0)
+        return result;
     options->path = argv[optind];
     return check(argc - optind, options) ? -1 : 2;
 }

@@ -2,10 +2,10 @@
  * served. */
 #include "profiler/report/command.h"
 #include "profiler/report/metrics.h"
+#include "profiler/report/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,36 +44,39 @@ struct options {
 };
 
 /* -1 to go on, or the exit status. */
+static bool take(int option, char *value, void *given)
+{
+    struct options *options = given;
+    switch (option) {
+    case 'f':
+        options->format_given = true;
+        options->format = strcmp(value, "text") == 0 ? TM_METRICS_TEXT : TM_METRICS_OPENMETRICS;
+        if (options->format == TM_METRICS_OPENMETRICS && strcmp(value, "openmetrics") != 0) {
+            tm_error("metrics: --format %s: give openmetrics or text", value);
+            return false;
+        }
+        return true;
+    case 'o':
+        options->output = value;
+        return true;
+    case 'l':
+        options->listen = value;
+        return true;
+    default:
+        options->anywhere = true;
+        return true;
+    }
+}
+
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
         {"format", required_argument, NULL, 'f'}, {"output", required_argument, NULL, 'o'},
         {"listen", required_argument, NULL, 'l'}, {"listen-any", no_argument, NULL, 'a'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        if (option == 'f') {
-            options->format_given = true;
-            options->format =
-                strcmp(optarg, "text") == 0 ? TM_METRICS_TEXT : TM_METRICS_OPENMETRICS;
-            if (options->format == TM_METRICS_OPENMETRICS && strcmp(optarg, "openmetrics") != 0) {
-                tm_error("metrics: --format %s: give openmetrics or text", optarg);
-                return 2;
-            }
-        } else if (option == 'o') {
-            options->output = optarg;
-        } else if (option == 'l') {
-            options->listen = optarg;
-        } else if (option == 'a') {
-            options->anywhere = true;
-        } else if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        } else {
-            return 2;
-        }
-    }
+    int result = tm_parse_options(argc, argv, known, print_help, take, options);
+    if (result >= 0)
+        return result;
     if (optind != argc) {
         tm_error("metrics: '%s' is one argument too many; `tidemark metrics --help` lists the "
                  "options",

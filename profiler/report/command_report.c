@@ -3,12 +3,12 @@
  */
 #include "profiler/report/analyse.h"
 #include "profiler/report/command.h"
+#include "profiler/report/options.h"
 #include "profiler/report/report_html.h"
 #include "profiler/report/report_json.h"
 #include "profiler/report/report_text.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
@@ -53,53 +53,14 @@ static void print_help(FILE *out)
 
 struct options {
     const char *path;
-    size_t top;
     bool json;
     const char *html; /* where the HTML report goes; "-" stdout; NULL: not asked for */
-    struct tm_view view;
-    bool grouped; /* --group was given */
-    struct tm_symbols_options symbols;
+    struct tm_view_options view;
 };
 
-/* A number from 1 to 1000000; false after a message if it is none. */
-static bool parse_number(const char *option, const char *text, size_t *number)
+static bool take(int option, char *value, void *given)
 {
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno || *end || end == text || text[0] == '-' || value == 0 || value > 1000000) {
-        tm_error("%s is '%s'; give a number from 1 to 1000000", option, text);
-        return false;
-    }
-    *number = value;
-    return true;
-}
-
-static bool parse_by(const char *text, enum tm_order *by)
-{
-    for (enum tm_order i = 0; i < TM_ORDERS; i++)
-        if (strcmp(text, tm_order_name(i)) == 0) {
-            *by = i;
-            return true;
-        }
-    tm_error("--by is '%s'; it can be held, sole, live, peak, allocated or temporary", text);
-    return false;
-}
-
-static bool parse_grouping(const char *text, enum tm_grouping *grouping)
-{
-    for (enum tm_grouping i = 0; i < TM_GROUPINGS; i++)
-        if (strcmp(text, tm_grouping_name(i)) == 0) {
-            *grouping = i;
-            return true;
-        }
-    tm_error("--group is '%s'; it can be stack, function, line, file, library or thread", text);
-    return false;
-}
-
-/* Takes one option with its value; false after a message. */
-static bool take(int option, char *value, struct options *options)
-{
+    struct options *options = given;
     switch (option) {
     case 'j':
         options->json = true;
@@ -107,22 +68,9 @@ static bool take(int option, char *value, struct options *options)
     case 'H':
         options->html = value;
         return true;
-    case 't':
-        return parse_number("--top", value, &options->top);
-    case 'd':
-        options->view.grouping = options->grouped ? options->view.grouping : TM_GROUP_STACK;
-        return parse_number("--depth", value, &options->view.depth);
-    case 'b':
-        return parse_by(value, &options->view.by);
-    case 'g':
-        options->grouped = true;
-        return parse_grouping(value, &options->view.grouping);
-    case 'r':
-        options->symbols.root = value;
-        return true;
     default:
-        options->symbols.debuginfod = true;
-        return true;
+        return tm_view_take(option, value, TM_ORDERS,
+                            "held, sole, live, peak, allocated or temporary", &options->view);
     }
 }
 
@@ -130,29 +78,15 @@ static bool take(int option, char *value, struct options *options)
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"html", required_argument, NULL, 'H'},  {"json", no_argument, NULL, 'j'},
-        {"top", required_argument, NULL, 't'},   {"by", required_argument, NULL, 'b'},
-        {"group", required_argument, NULL, 'g'}, {"depth", required_argument, NULL, 'd'},
-        {"root", required_argument, NULL, 'r'},  {"debuginfod", no_argument, NULL, 'D'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"html", required_argument, NULL, 'H'},
+        {"json", no_argument, NULL, 'j'},
+        TM_VIEW_OPTIONS,
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
-    opterr = 0;
-    optind = 0; /* getopt_long starts anew */
-    for (int option; (option = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
-        if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        }
-        if (option == ':' || option == '?') {
-            tm_error(option == ':'
-                         ? "report: option '%s' needs a value; see `tidemark report --help`"
-                         : "report: there is no option '%s'; see `tidemark report --help`",
-                     argv[optind - 1]);
-            return 2;
-        }
-        if (!take(option, optarg, options))
-            return 2;
-    }
+    int result = tm_parse_options(argc, argv, known, print_help, take, options);
+    if (result >= 0)
+        return result;
     if (argc - optind != 1) {
         tm_error("report needs one snapshot file, and %d were given; see `tidemark report --help`",
                  argc - optind);
@@ -175,7 +109,7 @@ static void print(const struct tm_report *report, const struct options *options)
     const char *terminal = getenv("TERM");
     const char *no_colour = getenv("NO_COLOR");
     struct tm_text_options text = {
-        .top = options->top,
+        .top = options->view.top,
         .colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && terminal &&
                   strcmp(terminal, "dumb") != 0,
         .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
@@ -186,7 +120,7 @@ static void print(const struct tm_report *report, const struct options *options)
 /* Writes the HTML report, for which stacks are analysed apart, too; false after a message. */
 static bool write_html(const struct tm_report *report, const struct options *options)
 {
-    struct tm_view view = {.grouping = TM_GROUP_STACK, .symbols = options->view.symbols};
+    struct tm_view view = {.grouping = TM_GROUP_STACK, .symbols = options->view.view.symbols};
     struct tm_report by_stack;
     bool to_stdout = strcmp(options->html, "-") == 0;
     if (!tm_report_make(report->snapshot, &view, &by_stack)) {
@@ -216,16 +150,16 @@ static bool write_html(const struct tm_report *report, const struct options *opt
 static int report_on(const struct tm_snapshot_file *snapshot, struct options *options)
 {
     struct tm_report report;
-    if (options->view.grouping == TM_GROUP_THREAD && !snapshot->recording.by_thread) {
+    if (options->view.view.grouping == TM_GROUP_THREAD && !snapshot->recording.by_thread) {
         tm_error("'%s' does not keep call sites apart by thread; record with "
                  "TIDEMARK=sites=...,threads=yes for --group thread",
                  options->path);
         return 1;
     }
     if (snapshot->has_recording)
-        options->view.symbols = tm_symbols_open(snapshot, &options->symbols);
-    bool made = (!snapshot->has_recording || options->view.symbols) &&
-                tm_report_make(snapshot, &options->view, &report);
+        options->view.view.symbols = tm_symbols_open(snapshot, &options->view.symbols);
+    bool made = (!snapshot->has_recording || options->view.view.symbols) &&
+                tm_report_make(snapshot, &options->view.view, &report);
     bool written = true;
     if (made) {
         if (options->html)
@@ -236,14 +170,15 @@ static int report_on(const struct tm_snapshot_file *snapshot, struct options *op
     } else {
         tm_error("there is not enough memory to analyse '%s'", options->path);
     }
-    if (options->view.symbols)
-        tm_symbols_close(options->view.symbols);
+    if (options->view.view.symbols)
+        tm_symbols_close(options->view.view.symbols);
     return made && written ? 0 : 1;
 }
 
 int tm_command_report(int argc, char **argv)
 {
-    struct options options = {.view = {.grouping = TM_GROUP_FUNCTION}, .top = DEFAULT_TOP};
+    struct options options = {
+        .view = {.top = DEFAULT_TOP, .view = {.grouping = TM_GROUP_FUNCTION}}};
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;

@@ -1,9 +1,9 @@
 /* command_top.c: `tidemark top`: its options, and the loop of looking, drawing and keys. */
 #include "profiler/report/command.h"
+#include "profiler/report/options.h"
 #include "profiler/report/top.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -60,45 +60,52 @@ struct options {
 };
 
 /* -1 to go on, or the exit status. */
+static bool take_key(const char *value, struct options *options)
+{
+    int key = 0;
+    while (key < TM_TOP_KEYS && strcmp(value, tm_top_key_names[key]) != 0)
+        key++;
+    if (key == TM_TOP_KEYS) {
+        tm_error("top: --sort %s: sort by rss, live, pinned, cached, alloc, trend, pid, user or "
+                 "program",
+                 value);
+        return false;
+    }
+    options->key = (enum tm_top_key)key;
+    return true;
+}
+
+static bool take(int option, char *value, void *given)
+{
+    struct options *options = given;
+    char *end;
+    switch (option) {
+    case 's':
+        return take_key(value, options);
+    case 'i':
+        options->interval = strtod(value, &end);
+        if (end == value || *end != '\0' ||
+            !(options->interval >= 0.1 && options->interval <= 3600)) {
+            tm_error("top: --interval %s: give seconds, from 0.1 to 3600", value);
+            return false;
+        }
+        return true;
+    default:
+        options->once = true;
+        options->json = options->json || option == 'j';
+        return true;
+    }
+}
+
 static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
         {"sort", required_argument, NULL, 's'}, {"interval", required_argument, NULL, 'i'},
         {"once", no_argument, NULL, 'o'},       {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
-    int option;
-    char *end;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        if (option == 's') {
-            int key = 0;
-            while (key < TM_TOP_KEYS && strcmp(optarg, tm_top_key_names[key]) != 0)
-                key++;
-            if (key == TM_TOP_KEYS) {
-                tm_error("top: --sort %s: sort by rss, live, pinned, cached, alloc, trend, pid, "
-                         "user or program",
-                         optarg);
-                return 2;
-            }
-            options->key = (enum tm_top_key)key;
-        } else if (option == 'i') {
-            options->interval = strtod(optarg, &end);
-            if (end == optarg || *end != '\0' ||
-                !(options->interval >= 0.1 && options->interval <= 3600)) {
-                tm_error("top: --interval %s: give seconds, from 0.1 to 3600", optarg);
-                return 2;
-            }
-        } else if (option == 'o') {
-            options->once = true;
-        } else if (option == 'j') {
-            options->once = options->json = true;
-        } else if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        } else {
-            return 2;
-        }
-    }
+    int result = tm_parse_options(argc, argv, known, print_help, take, options);
+    if (result >= 0)
+        return result;
     if (optind != argc) {
         tm_error("top: '%s' is one argument too many; `tidemark top --help` lists the options",
                  argv[optind]);

@@ -2,6 +2,7 @@
  * described in profiler/format/README.md.
  */
 #include "profiler/report/diff_print.h"
+#include "profiler/report/report_json.h"
 #include "profiler/report/who.h"
 
 #include <math.h>
@@ -51,20 +52,6 @@ void tm_diff_json_notes(struct tm_json *json, const struct tm_diff_check *check)
     tm_json_end(json, '}');
 }
 
-static void write_symbol(struct tm_json *json, const struct tm_symbol *symbol)
-{
-    if (symbol->function)
-        tm_json_string(json, "function", symbol->function);
-    if (symbol->file)
-        tm_json_string(json, "file", symbol->file);
-    if (symbol->line)
-        tm_json_number(json, "line", symbol->line);
-    if (symbol->module && *symbol->module) {
-        tm_json_string(json, "module", symbol->module);
-        tm_json_address(json, "module_offset", symbol->offset);
-    }
-}
-
 void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group,
                       bool frames)
 {
@@ -72,7 +59,7 @@ void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint
     struct tm_label label = tm_group_label(report, group);
     tm_json_string(json, "name", label.text);
     tm_json_boolean(json, "recorded", group != TM_GROUP_UNKNOWN);
-    write_symbol(json, report->sites.groups[group].who.symbol);
+    tm_report_json_symbol(json, report->sites.groups[group].who.symbol);
     if (!frames)
         return;
     tm_json_start(json, "frames", '[');
@@ -85,7 +72,7 @@ void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint
             tm_stacks_symbols(stacks, node, report->view.symbols, &count);
         for (size_t i = 0; i < count; i++) {
             tm_json_start(json, NULL, '{');
-            write_symbol(json, &list[i]);
+            tm_report_json_symbol(json, &list[i]);
             if (list[i].inlined)
                 tm_json_boolean(json, "inlined", true);
             tm_json_end(json, '}');

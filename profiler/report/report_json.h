@@ -22,4 +22,7 @@ void tm_report_json_sites(struct tm_json *json, const struct tm_report *report);
 void tm_report_json_groups(struct tm_json *json, const struct tm_report *report,
                            const uint32_t *groups, size_t count, bool frames);
 
+/* The members that tell where a symbol is: what is known of function, file, line and module. */
+void tm_report_json_symbol(struct tm_json *json, const struct tm_symbol *symbol);
+
 #endif

@@ -54,7 +54,7 @@ static void write_recording(struct tm_json *json, const struct tm_report *report
     tm_json_end(json, '}');
 }
 
-static void write_symbol(struct tm_json *json, const struct tm_symbol *symbol)
+void tm_report_json_symbol(struct tm_json *json, const struct tm_symbol *symbol)
 {
     if (symbol->function)
         tm_json_string(json, "function", symbol->function);
@@ -89,7 +89,7 @@ static void write_frames(struct tm_json *json, const struct tm_report *report, u
         for (size_t i = 0; i < count; i++) {
             tm_json_start(json, NULL, '{');
             tm_json_address(json, "address", at->address);
-            write_symbol(json, &list[i]);
+            tm_report_json_symbol(json, &list[i]);
             if (list[i].inlined)
                 tm_json_boolean(json, "inlined", true);
             tm_json_end(json, '}');
@@ -157,7 +157,7 @@ static void write_site(struct tm_json *json, const struct tm_report *report, uin
     tm_json_boolean(json, "recorded", index != TM_GROUP_UNKNOWN);
     if (group->thread)
         tm_json_number(json, "thread", group->thread);
-    write_symbol(json, group->who.symbol);
+    tm_report_json_symbol(json, group->who.symbol);
     tm_json_number(json, "stacks", group->stacks);
     write_estimate(json, "held_share", &share);
     write_estimate(json, "sole_pin", &held->sole);

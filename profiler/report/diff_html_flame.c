@@ -4,6 +4,7 @@
  * small in every figure counts for its caller instead.
  */
 #include "profiler/report/diff_html.h"
+#include "profiler/report/html_page.h"
 #include "profiler/report/stack_values.h"
 #include "profiler/report/who.h"
 
@@ -228,11 +229,7 @@ static void write_frames(struct tm_json *json, struct tree *tree)
         if (!tree->nodes[i]->shown || frame->written)
             continue;
         frame->written = ++written;
-        tm_json_start(json, NULL, '[');
-        tm_json_string(json, NULL, frame->name);
-        tm_json_string(json, NULL, frame->place);
-        tm_json_string(json, NULL, frame->module);
-        tm_json_end(json, ']');
+        tm_html_frame(json, frame->name, frame->place, frame->module);
     }
     tm_json_end(json, ']');
 }

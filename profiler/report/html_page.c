@@ -29,3 +29,12 @@ void tm_html_page_write(FILE *out, const struct tm_html_page *page, const char *
     write_json(out, json, size);
     fputs(page->after, out);
 }
+
+void tm_html_frame(struct tm_json *json, const char *name, const char *place, const char *module)
+{
+    tm_json_start(json, NULL, '[');
+    tm_json_string(json, NULL, name);
+    tm_json_string(json, NULL, place);
+    tm_json_string(json, NULL, module);
+    tm_json_end(json, ']');
+}

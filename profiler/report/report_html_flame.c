@@ -4,6 +4,7 @@
  * every figure is put together in nodes that say so; the heaviest stack of each listed site stays
  * whole.
  */
+#include "profiler/report/html_page.h"
 #include "profiler/report/report_html.h"
 #include "profiler/report/stack_values.h"
 #include "profiler/report/who.h"
@@ -319,21 +320,13 @@ static void write_frames(struct tm_json *json, struct tree *tree)
 {
     uint32_t frames = 0;
     tm_json_start(json, "frames", '[');
-    tm_json_start(json, NULL, '[');
-    tm_json_string(json, NULL, "[smaller ones]");
-    tm_json_string(json, NULL, "");
-    tm_json_string(json, NULL, "");
-    tm_json_end(json, ']');
+    tm_html_frame(json, "[smaller ones]", "", "");
     for (size_t i = 1; i < tree->branch_count; i++) {
         struct frame *frame = &tree->frames[tree->branches[i].frame];
         if (tree->branches[i].number == 0 || frame->number != 0)
             continue;
         frame->number = ++frames;
-        tm_json_start(json, NULL, '[');
-        tm_json_string(json, NULL, frame->name);
-        tm_json_string(json, NULL, frame->place);
-        tm_json_string(json, NULL, frame->module);
-        tm_json_end(json, ']');
+        tm_html_frame(json, frame->name, frame->place, frame->module);
     }
     tm_json_end(json, ']');
 }

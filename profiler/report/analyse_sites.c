@@ -135,23 +135,44 @@ static bool weighs_more(const struct tm_site_sums *a, const struct tm_site_sums 
     return a->allocated_bytes > b->allocated_bytes;
 }
 
+/* What the recorded pages charge each site, by index in SITES; before it is scaled. NULL: no
+ * memory.
+ */
+static double *charges(const struct tm_snapshot_file *snapshot)
+{
+    size_t index;
+    double *charged = calloc(snapshot->site_count + 1, sizeof *charged);
+    for (size_t i = 0; charged != NULL && i < snapshot->held_count; i++)
+        if (snapshot->held[i].site != TM_SITE_UNKNOWN &&
+            tm_snapshot_site_known(snapshot, snapshot->held[i].site, &index))
+            charged[index] += (double)snapshot->held[i].share_bytes;
+    return charged;
+}
+
 /* Makes a group of sites that are next to each other, those of one whole stack together. */
 static void make_group(const struct tm_snapshot_file *snapshot, struct tm_sites *sites,
-                       const struct placed *first, size_t count)
+                       const double *charged, const struct placed *first, size_t count)
 {
     uint32_t number = (uint32_t)sites->count++;
     struct tm_group *group = &sites->groups[number];
     struct tm_site_sums most = {0};
+    double most_held = 0;
     for (size_t at = 0; at < count;) {
         struct tm_site_sums stack = {0};
+        double held = 0;
         size_t start = at;
         for (; at < count && first[at].whole == first[start].whole; at++) {
             const struct tm_snapshot_site *site = &snapshot->sites[first[at].site];
             sites->group_of_site[first[at].site] = number;
             add_site(&stack, site);
             add_site(&group->sums, site);
+            held += charged[first[at].site];
         }
         group->stacks++;
+        if (held > most_held) {
+            most_held = held;
+            group->held_node = first[start].whole;
+        }
         if (group->stacks > 1 && !weighs_more(&stack, &most))
             continue;
         most = stack;
@@ -159,6 +180,8 @@ static void make_group(const struct tm_snapshot_file *snapshot, struct tm_sites 
         group->node = first[start].whole;
         group->thread = first[start].thread;
     }
+    if (most_held == 0)
+        group->held_node = group->node;
 }
 
 static bool place_sites(const struct tm_snapshot_file *snapshot, const struct tm_view *view,
@@ -166,7 +189,8 @@ static bool place_sites(const struct tm_snapshot_file *snapshot, const struct tm
 {
     struct placed *placed = calloc(snapshot->site_count + 1, sizeof *placed);
     size_t count = 0;
-    bool good = placed != NULL;
+    double *charged = charges(snapshot);
+    bool good = placed != NULL && charged != NULL;
     for (size_t i = 0; i < snapshot->site_count && good; i++) {
         uint32_t whole = sites->stacks.of_frame[snapshot->sites[i].frame];
         if (whole == 0) { /* its stack is not known, so nobody can be told to fix it */
@@ -191,10 +215,11 @@ static bool place_sites(const struct tm_snapshot_file *snapshot, const struct tm
         size_t end = at + 1;
         while (end < count && by_group(&placed[at], &placed[end], &grouping) == 0)
             end++;
-        make_group(snapshot, sites, placed + at, end - at);
+        make_group(snapshot, sites, charged, placed + at, end - at);
         at = end;
     }
     free(placed);
+    free(charged);
     return good;
 }
 

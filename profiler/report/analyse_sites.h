@@ -56,10 +56,11 @@ struct tm_site_sums {
 };
 
 struct tm_group {
-    struct tm_who who; /* what stands for it; of the stack that has the most live bytes */
-    uint32_t node;     /* that stack */
-    uint32_t stacks;   /* how many different ones it has */
-    uint64_t thread;   /* by thread: its id; 0: not known */
+    struct tm_who who;  /* what stands for it; of the stack that has the most live bytes */
+    uint32_t node;      /* that stack */
+    uint32_t held_node; /* the stack that is charged the most; as node where none is charged */
+    uint32_t stacks;    /* how many different ones it has */
+    uint64_t thread;    /* by thread: its id; 0: not known */
     struct tm_site_sums sums;
     struct tm_estimate live_bytes, live_blocks, allocated_bytes;
 };

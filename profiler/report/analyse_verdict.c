@@ -140,8 +140,8 @@ static void say_who(struct tm_report *report)
         SAY(who, "without the blocks of %zu sites together, the first of them %s", first->count,
             label.text);
     if (plan->count > 1)
-        SAY(who, "; by %s without those of the %zu listed below", words_of(&last->back).text,
-            groups);
+        SAY(who, "; by %s without those of the %zu under What to fix first",
+            words_of(&last->back).text, groups);
     SAY(who, ".");
 }
 

@@ -31,7 +31,7 @@ static void print_help(FILE *out)
         "sites by how likely they leak: steady growth against a plateau or a saw-tooth.\n\n"
         "options:\n"
         "  --leak        search for leaks\n"
-        "  --html OUT    the comparison as one HTML file, with a flame graph of what grew (red)\n"
+        "  --html OUT    the comparison of two as one HTML file, with a flame graph: grown (red)\n"
         "                and shrank (blue); it needs no network. OUT is its path, - is stdout\n"
         "  --json        the result as one JSON object (fields: profiler/format/README.md)\n"
         "  --top N       rows of each long table, default %d\n"

@@ -24,7 +24,7 @@ static const char help[] =
     "  --at SIZE            snapshot when RSS gets there: BYTES, or PERCENT% of the memory limit\n"
     "  --out PATTERN        where snapshots go; %p pid, %n number, %e program\n"
     "  --exit WHAT          at exit: none, summary (a few lines on stderr), snapshot\n"
-    "  --set KEY=VALUE      any key of the library (see README.md); may be repeated\n"
+    "  --set KEY=VALUE      any key of the library, see libtidemark(7); may be repeated\n"
     "  --no-pythonmalloc    leave CPython's own pools on\n"
     "  --help               this text\n"
     "\n"

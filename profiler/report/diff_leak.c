@@ -74,8 +74,17 @@ static void find_trend(const struct series *series, struct tm_leak *leak)
     leak->spread = sqrt(deviation * deviation / squares + variance / squares / squares);
 }
 
+/* The error of a change. What is live in both has the same samples in both, and errs in neither
+ * direction. */
+static double error_of_change(const struct series *series, size_t from, size_t to, double stays)
+{
+    double before = series->errors[from] * series->errors[from];
+    double after = series->errors[to] * series->errors[to];
+    return sqrt(before + after - 2 * stays * fmin(before, after));
+}
+
 /* Whether the figures change from one snapshot to another: 1 up, -1 down, 0 not surely. */
-static int direction(const struct series *series, size_t from, size_t to)
+static int direction(const struct series *series, size_t from, size_t to, double stays)
 {
     double low = series->live[0];
     double high = low;
@@ -85,7 +94,7 @@ static int direction(const struct series *series, size_t from, size_t to)
     }
     double even = (high - low) * (double)(to - from) / (double)(series->count - 1);
     double change = series->live[to] - series->live[from];
-    double error = hypot(series->errors[from], series->errors[to]);
+    double error = error_of_change(series, from, to, stays);
     if (fabs(change) <= TM_DIFF_WITHIN * error || fabs(change) <= even / 4)
         return 0;
     return change > 0 ? 1 : -1;
@@ -95,7 +104,7 @@ static enum tm_leak_kind kind_of(const struct series *series, const struct tm_le
 {
     size_t intervals = series->count - 1;
     size_t third = intervals / 3 > 0 ? intervals / 3 : 1;
-    bool late = direction(series, intervals - third, intervals) > 0;
+    bool late = direction(series, intervals - third, intervals, leak->stays) > 0;
     bool trend = leak->per_hour > TM_DIFF_WITHIN * leak->spread;
     if (leak->grew == 0)
         return leak->fell > 0 ? TM_LEAK_FALLS : TM_LEAK_FLAT;
@@ -158,6 +167,9 @@ static void read_ages(const struct tm_leaks *leaks, struct tm_leak *leak)
         return;
     leak->replaced = then->live_samples > 0 && older.high <= 0;
     leak->young = (struct tm_range){1 - not_young.high, 1 - not_young.low};
+    double before = tm_match_cell(&leaks->match, leak->site, last - 1)->live_blocks;
+    if (before > 0)
+        leak->stays = fmin(1, (not_young.low + not_young.high) / 2 * now->live_blocks / before);
     if (then->live_blocks > 0)
         leak->survived =
             (struct tm_range){fmin(1, older.low * now->live_blocks / then->live_blocks),
@@ -192,13 +204,13 @@ static void judge(struct tm_leaks *leaks, const struct series *series)
         if (!any)
             continue;
         leaks->count++;
+        read_ages(leaks, leak);
         for (size_t k = 1; k < leaks->snapshots; k++) {
-            int change = direction(series, k - 1, k);
+            int change = direction(series, k - 1, k, leak->stays);
             leak->grew += change > 0;
             leak->fell += change < 0;
         }
         find_trend(series, leak);
-        read_ages(leaks, leak);
         leak->kind = kind_of(series, leak);
         leaks->kinds[leak->kind]++;
     }

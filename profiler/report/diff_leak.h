@@ -45,7 +45,8 @@ struct tm_leak {
     /* What the births of the blocks that live in the last snapshot say. */
     struct tm_range survived; /* of the blocks live in the first snapshot, the part that still is */
     struct tm_range young; /* of the blocks live in the last, the part born after the one before */
-    bool replaced;         /* every block that was live in the first is gone */
+    double stays;  /* of the blocks live in the last but one, about the part that still is */
+    bool replaced; /* every block that was live in the first is gone */
 };
 
 struct tm_leaks {

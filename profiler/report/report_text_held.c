@@ -58,9 +58,9 @@ static void print_held_row(FILE *out, const struct tm_report *report, uint32_t i
     print_survivors(out, report, group);
     if (!stack)
         return;
-    tm_print_stack(out, report, group->node, STACK_INDENT, options->utf8);
+    tm_print_stack(out, report, group->held_node, STACK_INDENT, options->utf8);
     if (group->stacks > 1)
-        fprintf(out, "%*s(the stack with the most live bytes of %u)\n", STACK_INDENT, "",
+        fprintf(out, "%*s(of %u stacks the one that is charged the most)\n", STACK_INDENT, "",
                 group->stacks);
 }
 

@@ -221,6 +221,21 @@ static void test_merged_stacks(void **state)
     }
 }
 
+/* Of a function with two stacks, which of them stands for it: one has the most live bytes, the
+ * other is charged the most. */
+static void test_stacks_that_stand_for_a_group(void **state)
+{
+    (void)state;
+    struct sites_parts parts = sites_hand_made();
+    parts.frames[5].address = 0x2002;
+    parts.sites[1].live_bytes = 640;
+    load(&parts, (struct tm_view){.grouping = TM_GROUP_FUNCTION});
+    const struct tm_group *group = &report.sites.groups[group_of("cache_insert (cache.c)")];
+    assert_int_equal(report.sites.stacks.nodes[group->node].address, 0x2002);
+    assert_int_equal(report.sites.stacks.nodes[group->held_node].address, 0x1001);
+    unload();
+}
+
 static void test_groupings(void **state)
 {
     (void)state;
@@ -426,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_sampled),
         cmocka_unit_test(test_sums_where_sections_contradict),
         cmocka_unit_test(test_merged_stacks),
+        cmocka_unit_test(test_stacks_that_stand_for_a_group),
         cmocka_unit_test(test_groupings),
         cmocka_unit_test(test_unknown_stacks),
         cmocka_unit_test(test_who),

@@ -1,9 +1,9 @@
 /* command_snapshot.c: `tidemark snapshot PID`: asks, waits, prints the path. */
 #include "profiler/report/command.h"
 #include "profiler/report/control.h"
+#include "profiler/report/options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,43 +207,45 @@ static int take(const char *pid, double timeout, char *path, size_t size)
                                  : wait_for_file(&target, timeout, path);
 }
 
+struct options {
+    double timeout; /* seconds */
+    bool report;
+};
+
+static bool take_option(int option, char *value, void *given)
+{
+    struct options *options = given;
+    char *end;
+    if (option == 'r') {
+        options->report = true;
+        return true;
+    }
+    options->timeout = strtod(value, &end);
+    if (end != value && *end == '\0' && options->timeout > 0 && options->timeout <= 86400)
+        return true;
+    tm_error("snapshot: --timeout %s: give seconds, from above 0 to 86400", value);
+    return false;
+}
+
 int tm_command_snapshot(int argc, char **argv)
 {
-    static const struct option options[] = {{"report", no_argument, NULL, 'r'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"report", no_argument, NULL, 'r'},
+                                          {"timeout", required_argument, NULL, 't'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     char path[PATH_MAX];
-    char *end;
-    bool report = false;
-    double timeout = 30;
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'r') {
-            report = true;
-        } else if (option == 't') {
-            errno = 0;
-            timeout = strtod(optarg, &end);
-            if (end == optarg || *end != '\0' || !(timeout > 0 && timeout <= 86400)) {
-                tm_error("snapshot: --timeout %s: give seconds, from above 0 to 86400", optarg);
-                return 2;
-            }
-        } else if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        } else {
-            return 2;
-        }
-    }
+    struct options options = {.timeout = 30};
+    int result = tm_parse_options(argc, argv, known, print_help, take_option, &options);
+    if (result >= 0)
+        return result;
     if (optind != argc - 1) {
         print_help(stderr);
         return 2;
     }
-    int result = take(argv[optind], timeout, path, sizeof path);
+    result = take(argv[optind], options.timeout, path, sizeof path);
     if (result != 0)
         return result;
-    if (report) {
+    if (options.report) {
         char *arguments[] = {(char *)"report", path, NULL};
         return tm_command_report(2, arguments);
     }

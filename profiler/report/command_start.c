@@ -2,11 +2,11 @@
  * when on it does. */
 #include "profiler/report/command.h"
 #include "profiler/report/control.h"
+#include "profiler/report/options.h"
 #include "profiler/report/report_format.h"
 
 #include "profiler/format/snapshot.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,30 +64,27 @@ static void tell(const struct tm_target *target, bool all)
     putchar('\n');
 }
 
+static bool take_all(int option, char *value, void *all)
+{
+    (void)option, (void)value;
+    *(bool *)all = true;
+    return true;
+}
+
 int tm_command_start(int argc, char **argv)
 {
-    static const struct option options[] = {
+    static const struct option known[] = {
         {"all", no_argument, NULL, 'a'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct tm_target target;
     bool all = false;
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'a') {
-            all = true;
-        } else if (option == 'h') {
-            print_help(stdout);
-            return 0;
-        } else {
-            return 2;
-        }
-    }
+    int result = tm_parse_options(argc, argv, known, print_help, take_all, &all);
+    if (result >= 0)
+        return result;
     if (optind != argc - 1) {
         print_help(stderr);
         return 2;
     }
-    int result =
-        tm_target_switch_sites(argv[optind], all ? TM_SITES_ALL : TM_SITES_SAMPLE, &target);
+    result = tm_target_switch_sites(argv[optind], all ? TM_SITES_ALL : TM_SITES_SAMPLE, &target);
     if (result != 0)
         return result;
     if (target.status_at != 0)

@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) struct tm_caller tm_caller_here(voi
 enum tm_why {
     TM_WHY_SAMPLE = 1,   /* it is one of a Poisson sample: sample.h */
     TM_WHY_ALL = 2,      /* every one is */
-    TM_WHY_IDENTITY = 4, /* every one of its pool is, so that what survives there has a name */
+    TM_WHY_IDENTITY = 4, /* every one on its page is, so that what survives there has a name */
 };
 
 /* What the recorder has to say of a block, in a word of its own (cell.h). 0: nothing. A counted one

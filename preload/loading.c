@@ -13,40 +13,30 @@ typedef int dlclose_fn(void *handle);
 typedef int each_object_fn(struct dl_phdr_info *info, size_t size, void *data);
 typedef int dl_iterate_phdr_fn(each_object_fn *callback, void *data);
 
-static _Atomic(dlclose_fn *) next_dlclose;
-static _Atomic(dl_iterate_phdr_fn *) next_dl_iterate_phdr;
+static _Atomic(void *) next_dlclose, next_dl_iterate_phdr;
 
-/* Constructors that run before this library's may call what comes below, each then for itself. */
-static dlclose_fn *find_dlclose(void)
+/* libc's function of that name. Constructors that run before this library's may call what comes
+ * below, each then for itself. */
+static void *find(_Atomic(void *) *next, const char *name)
 {
-    dlclose_fn *found = atomic_load_explicit(&next_dlclose, memory_order_relaxed);
+    void *found = atomic_load_explicit(next, memory_order_relaxed);
     if (found == NULL) {
-        found = (dlclose_fn *)dlsym(RTLD_NEXT, "dlclose");
-        atomic_store_explicit(&next_dlclose, found, memory_order_relaxed);
-    }
-    return found;
-}
-
-static dl_iterate_phdr_fn *find_dl_iterate_phdr(void)
-{
-    dl_iterate_phdr_fn *found = atomic_load_explicit(&next_dl_iterate_phdr, memory_order_relaxed);
-    if (found == NULL) {
-        found = (dl_iterate_phdr_fn *)dlsym(RTLD_NEXT, "dl_iterate_phdr");
-        atomic_store_explicit(&next_dl_iterate_phdr, found, memory_order_relaxed);
+        found = dlsym(RTLD_NEXT, name);
+        atomic_store_explicit(next, found, memory_order_relaxed);
     }
     return found;
 }
 
 void tm_loading_start(void)
 {
-    find_dlclose();
-    find_dl_iterate_phdr();
+    find(&next_dlclose, "dlclose");
+    find(&next_dl_iterate_phdr, "dl_iterate_phdr");
 }
 
 /* What the recorder remembers of code may be of that library. */
 EXPORT int dlclose(void *handle)
 {
-    dlclose_fn *next = find_dlclose();
+    dlclose_fn *next = (dlclose_fn *)find(&next_dlclose, "dlclose");
     tm_record_unloading();
     int result = next(handle);
     tm_record_unloaded();
@@ -63,7 +53,7 @@ static void listed(const int *nothing)
 EXPORT int dl_iterate_phdr(each_object_fn *callback, void *data)
 {
     __attribute__((cleanup(listed))) int nothing = 0;
-    dl_iterate_phdr_fn *next = find_dl_iterate_phdr();
+    dl_iterate_phdr_fn *next = (dl_iterate_phdr_fn *)find(&next_dl_iterate_phdr, "dl_iterate_phdr");
     (void)nothing;
     tm_record_listing();
     return next(callback, data);

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-void tm_diff_json_estimate(struct tm_json *json, const char *key,
+static void write_estimate(struct tm_json *json, const char *key,
                            const struct tm_estimate *estimate)
 {
     tm_json_start(json, key, '{');
@@ -21,7 +21,7 @@ void tm_diff_json_estimate(struct tm_json *json, const char *key,
     tm_json_end(json, '}');
 }
 
-void tm_diff_json_snapshot(struct tm_json *json, const struct tm_report *report, const char *path)
+static void write_snapshot(struct tm_json *json, const struct tm_report *report, const char *path)
 {
     const struct tm_snapshot_file *snapshot = report->snapshot;
     tm_json_start(json, NULL, '{');
@@ -37,7 +37,7 @@ void tm_diff_json_snapshot(struct tm_json *json, const struct tm_report *report,
     tm_json_end(json, '}');
 }
 
-void tm_diff_json_notes(struct tm_json *json, const struct tm_diff_check *check)
+static void write_notes(struct tm_json *json, const struct tm_diff_check *check)
 {
     tm_json_start(json, "comparable", '{');
     tm_json_boolean(json, "heap", check->heap);
@@ -52,7 +52,8 @@ void tm_diff_json_notes(struct tm_json *json, const struct tm_diff_check *check)
     tm_json_end(json, '}');
 }
 
-void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group,
+/* A site's names and, if asked for, frames. */
+static void write_who(struct tm_json *json, const struct tm_report *report, uint32_t group,
                       bool frames)
 {
     const struct tm_stacks *stacks = &report->sites.stacks;
@@ -128,8 +129,8 @@ static void write_figure(struct tm_json *json, const char *key, const struct tm_
 {
     tm_json_start(json, key, '{');
     tm_json_string(json, "what", tm_diff_what_name(figure->what));
-    tm_diff_json_estimate(json, "before", &figure->before);
-    tm_diff_json_estimate(json, "after", &figure->after);
+    write_estimate(json, "before", &figure->before);
+    write_estimate(json, "after", &figure->after);
     tm_json_signed(json, "change_bytes", llround(figure->change));
     tm_json_number(json, "standard_error", tm_whole(figure->error));
     tm_json_end(json, '}');
@@ -142,7 +143,7 @@ static void write_site(struct tm_json *json, const struct tm_diff *diff, uint32_
     uint32_t group;
     const struct tm_report *report = tm_diff_report_of(diff, index, &group);
     tm_json_start(json, NULL, '{');
-    tm_diff_json_who(json, report, group, frames);
+    write_who(json, report, group, frames);
     write_figure(json, "live", &site->figures[TM_BY_LIVE]);
     write_figure(json, "held_share", &site->figures[TM_BY_HELD]);
     write_figure(json, "sole_pin_resident", &site->figures[TM_BY_SOLE]);
@@ -191,9 +192,9 @@ void tm_diff_json_members(struct tm_json *json, const struct tm_diff *diff,
     tm_json_string(json, "verdict", diff->verdict);
     tm_json_start(json, "snapshots", '[');
     for (int i = 0; i < 2; i++)
-        tm_diff_json_snapshot(json, diff->reports[i], paths[i]);
+        write_snapshot(json, diff->reports[i], paths[i]);
     tm_json_end(json, ']');
-    tm_diff_json_notes(json, diff->check);
+    write_notes(json, diff->check);
     tm_json_signed(json, "rss_change_bytes", diff->rss);
     tm_json_signed(json, "live_change_bytes", diff->groups[TM_LEDGER_LIVE]);
     tm_json_signed(json, "pinned_change_bytes", diff->pinned);
@@ -230,7 +231,7 @@ static void write_leak(struct tm_json *json, const struct tm_leaks *leaks,
     uint32_t group;
     const struct tm_report *report = tm_leak_report_of(leaks, leak->site, &group);
     tm_json_start(json, NULL, '{');
-    tm_diff_json_who(json, report, group, true);
+    write_who(json, report, group, true);
     tm_json_string(json, "kind", tm_leak_kind_name(leak->kind));
     tm_json_real(json, "bytes_per_hour", leak->per_hour);
     tm_json_real(json, "spread_per_hour", leak->spread);
@@ -241,7 +242,7 @@ static void write_leak(struct tm_json *json, const struct tm_leaks *leaks,
     tm_json_boolean(json, "replaced", leak->replaced);
     tm_json_start(json, "live", '[');
     for (size_t i = 0; i < leaks->snapshots; i++)
-        tm_diff_json_estimate(json, NULL, &tm_match_cell(&leaks->match, leak->site, i)->live);
+        write_estimate(json, NULL, &tm_match_cell(&leaks->match, leak->site, i)->live);
     tm_json_end(json, ']');
     tm_json_end(json, '}');
 }
@@ -253,9 +254,9 @@ void tm_leak_json(FILE *out, const struct tm_leaks *leaks, const char *const *pa
     tm_json_string(&json, "verdict", leaks->verdict);
     tm_json_start(&json, "snapshots", '[');
     for (size_t i = 0; i < leaks->snapshots; i++)
-        tm_diff_json_snapshot(&json, leaks->reports[i], paths[i]);
+        write_snapshot(&json, leaks->reports[i], paths[i]);
     tm_json_end(&json, ']');
-    tm_diff_json_notes(&json, leaks->check);
+    write_notes(&json, leaks->check);
     tm_json_string(&json, "grouped_by", tm_grouping_name(leaks->reports[0]->sites.grouping));
     tm_json_start(&json, "leaks", '[');
     for (size_t i = 0; i < leaks->count; i++)

@@ -25,12 +25,4 @@ void tm_leak_json(FILE *out, const struct tm_leaks *leaks, const char *const *pa
 void tm_diff_text_sites(FILE *out, const struct tm_diff *diff,
                         const struct tm_text_options *options);
 
-/* One site's names and frames, and one snapshot, for both JSON documents. */
-void tm_diff_json_who(struct tm_json *json, const struct tm_report *report, uint32_t group,
-                      bool frames);
-void tm_diff_json_snapshot(struct tm_json *json, const struct tm_report *report, const char *path);
-void tm_diff_json_notes(struct tm_json *json, const struct tm_diff_check *check);
-void tm_diff_json_estimate(struct tm_json *json, const char *key,
-                           const struct tm_estimate *estimate);
-
 #endif

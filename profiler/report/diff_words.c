@@ -1,6 +1,8 @@
 /* diff_words.c: see diff_words.h. */
 #include "profiler/report/diff_words.h"
 
+#include "profiler/report/report_text.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -83,16 +85,8 @@ struct tm_words tm_words_figure(const struct tm_diff_figure *figure)
 
 void tm_diff_paragraph(FILE *out, const char *words, bool utf8)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *escaped = open_memstream(&text, &size);
-    if (!escaped)
-        return;
-    tm_print_escaped(escaped, words, strlen(words), 4000, utf8);
-    fclose(escaped);
-    fputs("  ", out);
-    tm_text_wrap(out, 2, 2, text);
-    free(text);
+    enum { ESCAPED_COLUMNS = 4000 };
+    tm_text_escaped_paragraph(out, words, ESCAPED_COLUMNS, utf8);
 }
 
 void tm_diff_origin(FILE *out, const char *path, const struct tm_snapshot_file *snapshot, bool utf8)

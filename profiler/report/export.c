@@ -1,6 +1,7 @@
 /* export.c: see export.h. */
 #include "profiler/report/export.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,28 @@ struct tm_export_text tm_export_name(const struct tm_stack_frame *frame, const c
 {
     char buffer[256];
     return tm_export_clean(tm_stack_frame_name(frame, buffer, sizeof buffer), separators, instead);
+}
+
+struct tm_export_label tm_export_label(const struct tm_stack_frame *frame, const char *separators,
+                                       char instead, const char *nowhere)
+{
+    struct tm_export_label label;
+    const struct tm_symbol *symbol = frame->symbol;
+    struct tm_export_text name = tm_export_name(frame, separators, instead);
+    const char *place = symbol->file ? symbol->file : symbol->module ? symbol->module : "";
+    struct tm_export_text file = tm_export_clean(place, separators, instead);
+    const char *where = *place ? file.text : nowhere;
+    if (frame->kind != TM_STACK_CODE)
+        snprintf(label.text, sizeof label.text, "%s", name.text);
+    else if (symbol->file && symbol->line)
+        snprintf(label.text, sizeof label.text, "0x%" PRIX64 ": %s (%s:%" PRIu32 ")",
+                 frame->instruction, name.text, file.text, symbol->line);
+    else if (where)
+        snprintf(label.text, sizeof label.text, "0x%" PRIX64 ": %s (in %s)", frame->instruction,
+                 name.text, where);
+    else
+        snprintf(label.text, sizeof label.text, "0x%" PRIX64 ": %s", frame->instruction, name.text);
+    return label;
 }
 
 struct tm_export_text tm_export_command(const struct tm_snapshot_file *snapshot)

@@ -56,6 +56,14 @@ struct tm_export_text tm_export_clean(const char *text, const char *separators, 
 struct tm_export_text tm_export_name(const struct tm_stack_frame *frame, const char *separators,
                                      char instead);
 
+/* "0x401136: main (prog.c:12)" or "... (in libfoo.so)": the address tells apart what has the same
+ * name. nowhere: what stands for a place that is not known; NULL: nothing. */
+struct tm_export_label {
+    char text[2 * TM_EXPORT_NAME + 64];
+};
+struct tm_export_label tm_export_label(const struct tm_stack_frame *frame, const char *separators,
+                                       char instead, const char *nowhere);
+
 /* The command line of the process, its arguments separated by spaces. */
 struct tm_export_text tm_export_command(const struct tm_snapshot_file *snapshot);
 

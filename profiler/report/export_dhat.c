@@ -32,25 +32,9 @@ static uint64_t lifetimes(const struct tm_snapshot_file *snapshot, const struct 
     return tm_whole(sum / TM_BLOCK_UNITS / us);
 }
 
-/* "0x401136: main (prog.c:12)": the address tells apart what has the same name. */
 static uint32_t number_of(struct tm_intern *frames, const struct tm_stack_frame *frame)
 {
-    char key[2 * TM_EXPORT_NAME + 64];
-    const struct tm_symbol *symbol = frame->symbol;
-    struct tm_export_text name = tm_export_name(frame, "", '?');
-    const char *place = symbol->file ? symbol->file : symbol->module ? symbol->module : "";
-    struct tm_export_text file = tm_export_clean(place, "", '?');
-    if (frame->kind != TM_STACK_CODE)
-        snprintf(key, sizeof key, "%s", name.text);
-    else if (symbol->file && symbol->line)
-        snprintf(key, sizeof key, "0x%" PRIX64 ": %s (%s:%" PRIu32 ")", frame->instruction,
-                 name.text, file.text, symbol->line);
-    else if (*place)
-        snprintf(key, sizeof key, "0x%" PRIX64 ": %s (in %s)", frame->instruction, name.text,
-                 file.text);
-    else
-        snprintf(key, sizeof key, "0x%" PRIX64 ": %s", frame->instruction, name.text);
-    return tm_intern_text(frames, key);
+    return tm_intern_text(frames, tm_export_label(frame, "", '?', NULL).text);
 }
 
 static void write_point(struct tm_export *export, const struct tm_export_stack *stack,

@@ -39,23 +39,10 @@ static int by_frames(const void *left, const void *right)
     return (a->count > b->count) - (a->count < b->count);
 }
 
-/* "0x401136: main (prog.c:12)"; readers take what follows a '#' for a comment. */
+/* Readers take what follows a '#' for a comment, and want a place. */
 static uint32_t name_of(struct tree *tree, const struct tm_stack_frame *frame)
 {
-    char key[2 * TM_EXPORT_NAME + 64];
-    const struct tm_symbol *symbol = frame->symbol;
-    struct tm_export_text name = tm_export_name(frame, "#", '@');
-    const char *place = symbol->file ? symbol->file : symbol->module ? symbol->module : "";
-    struct tm_export_text file = tm_export_clean(place, "#", '@');
-    if (frame->kind != TM_STACK_CODE)
-        snprintf(key, sizeof key, "%s", name.text);
-    else if (symbol->file && symbol->line)
-        snprintf(key, sizeof key, "0x%" PRIX64 ": %s (%s:%" PRIu32 ")", frame->instruction,
-                 name.text, file.text, symbol->line);
-    else
-        snprintf(key, sizeof key, "0x%" PRIX64 ": %s (in %s)", frame->instruction, name.text,
-                 *place ? file.text : "no file");
-    return tm_intern_text(&tree->names, key);
+    return tm_intern_text(&tree->names, tm_export_label(frame, "#", '@', "no file").text);
 }
 
 /* Room for all frames of an export, so that branches can point to them. */

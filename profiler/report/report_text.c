@@ -16,6 +16,7 @@ enum {
     COLUMNS = 100,
     LEDGER_NAME = 28,
     LEDGER_MEANING = 56, /* column at which the meaning of a ledger row starts */
+    ESCAPED_COLUMNS = 1000,
 };
 
 void tm_text_heading(FILE *out, const struct tm_text_options *options, const char *words)
@@ -51,15 +52,14 @@ static void print_paragraph(FILE *out, const char *words)
     }
 }
 
-/* The same for words with names from the file in them. */
-static void print_escaped_paragraph(FILE *out, const char *words, bool utf8)
+void tm_text_escaped_paragraph(FILE *out, const char *words, size_t columns, bool utf8)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *escaped = open_memstream(&text, &size);
     if (!escaped)
         return;
-    tm_print_escaped(escaped, words, strlen(words), 1000, utf8);
+    tm_print_escaped(escaped, words, strlen(words), columns, utf8);
     fclose(escaped);
     print_paragraph(out, text);
     free(text);
@@ -115,7 +115,7 @@ static void print_verdict(FILE *out, const struct tm_report *report,
     tm_text_heading(out, options, "Verdict");
     print_paragraph(out, report->verdict.summary);
     print_paragraph(out, report->verdict.why);
-    print_escaped_paragraph(out, report->verdict.who, options->utf8);
+    tm_text_escaped_paragraph(out, report->verdict.who, ESCAPED_COLUMNS, options->utf8);
     print_paragraph(out, report->verdict.remedy);
     print_paragraph(out, report->verdict.python);
 }
@@ -248,7 +248,7 @@ static void print_exactness(FILE *out, const struct tm_report *report,
         const char *note = tm_symbols_note(report->view.symbols, i);
         if (!note)
             break;
-        print_escaped_paragraph(out, note, options->utf8);
+        tm_text_escaped_paragraph(out, note, ESCAPED_COLUMNS, options->utf8);
     }
     /* A handful of pages is normal between two readings; more means that residency was assumed. */
     if (report->maps.overcount_bytes > report->ledger.rss_bytes / 100) {

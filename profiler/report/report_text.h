@@ -40,5 +40,7 @@ void tm_text_label(FILE *out, const struct tm_report *report, uint32_t group, si
 /* A section's heading, and text wrapped at 100 columns behind an indent; for these files only. */
 void tm_text_heading(FILE *out, const struct tm_text_options *options, const char *words);
 void tm_text_wrap(FILE *out, size_t indent, size_t at, const char *words);
+/* A paragraph of words with names from the file in them, escaped and cut to so many columns. */
+void tm_text_escaped_paragraph(FILE *out, const char *words, size_t columns, bool utf8);
 
 #endif

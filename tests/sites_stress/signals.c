@@ -13,22 +13,11 @@ enum { THREADS = 3, LOOPS_MS = 1200 };
 static atomic_bool stop;
 static volatile sig_atomic_t handled;
 
-__attribute__((noinline)) static void allocate_from(unsigned depth, unsigned place)
-{
-    char between[16 + place % 67 * 16];
-    opaque(between);
-    if (depth == 0)
-        allocate(1 + place % 5000);
-    else
-        allocate_from(depth - 1, place);
-    opaque(between);
-}
-
 static void *allocate_until_stop(void *number)
 {
     unsigned first = (unsigned)(uintptr_t)number * 1000;
     for (unsigned i = first; !atomic_load(&stop); i++)
-        allocate_from(i % 13, i % 5003);
+        allocate_from_stack(i % 13, i % 5003);
     return NULL;
 }
 
@@ -102,7 +91,7 @@ static void at_any_instruction(int flags)
     CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0);
     uint64_t end = now_ms() + LOOPS_MS;
     for (unsigned i = 0; now_ms() < end; i++)
-        allocate_from(i % 13, i);
+        allocate_from_stack(i % 13, i);
     memset(&timer, 0, sizeof timer);
     CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0);
     CHECK(handled > 10);
@@ -121,7 +110,7 @@ static void handlers_on_another_stack(void)
 static void allocate_in_handler(int number)
 {
     for (unsigned i = 0; i < 5; i++)
-        allocate_from(i, (unsigned)handled);
+        allocate_from_stack(i, (unsigned)handled);
     handled = handled + (number != 0);
 }
 
@@ -152,7 +141,7 @@ static void mask_and_errno_stay(void)
     CHECK(pthread_sigmask(SIG_SETMASK, NULL, &before) == 0);
     for (unsigned i = 0; i < 5000; i++) {
         errno = 4711;
-        allocate_from(i % 29, i);
+        allocate_from_stack(i % 29, i);
         CHECK(errno == 4711);
     }
     CHECK(pthread_sigmask(SIG_SETMASK, NULL, &after) == 0);

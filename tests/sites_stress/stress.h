@@ -35,6 +35,18 @@ static inline void allocate(size_t size)
     free(opaque(block));
 }
 
+/* From a stack of its own for each depth and, nearly, place. */
+__attribute__((noinline, unused)) static void allocate_from_stack(unsigned depth, unsigned place)
+{
+    char between[16 + place % 67 * 16];
+    opaque(between);
+    if (depth == 0)
+        allocate(1 + place % 5000);
+    else
+        allocate_from_stack(depth - 1, place);
+    opaque(between);
+}
+
 static inline bool is_recording(void)
 {
     return status_here()->sites != TM_SITES_OFF;

@@ -7,17 +7,6 @@
 
 enum { CHURN = 20000, GROWTH_LIMIT_KIB = 2048, ENDINGS = 40 };
 
-__attribute__((noinline)) static void allocate_from(unsigned depth, unsigned place)
-{
-    char between[16 + place % 67 * 16];
-    opaque(between);
-    if (depth == 0)
-        allocate(1 + place % 5000);
-    else
-        allocate_from(depth - 1, place);
-    opaque(between);
-}
-
 static long resident_kib(void)
 {
     long size = 0, resident = 0;
@@ -68,14 +57,14 @@ static pthread_key_t key;
 static void free_late(void *block)
 {
     free(block);
-    allocate_from(4, 100);
+    allocate_from_stack(4, 100);
     pthread_setspecific(key, opaque(malloc(40)));
 }
 
 static void *leave_to_destructors(void *nothing)
 {
     pthread_setspecific(key, opaque(malloc(40)));
-    allocate_from(2, 10);
+    allocate_from_stack(2, 10);
     return nothing;
 }
 
@@ -94,20 +83,20 @@ static void late_frees(void)
 static void *allocate_for_ever(void *number)
 {
     for (unsigned i = (unsigned)(uintptr_t)number * 1000;; i++)
-        allocate_from(i % 13, i % 5003);
+        allocate_from_stack(i % 13, i % 5003);
     return NULL;
 }
 
 static void allocate_at_exit(void)
 {
     for (unsigned i = 0; i < 50; i++)
-        allocate_from(i % 7, i + 9000);
+        allocate_from_stack(i % 7, i + 9000);
 }
 
 static void allocate_at_abort(int number)
 {
     /* abort() raises it outside malloc. */
-    allocate_from(3, (unsigned)number);
+    allocate_from_stack(3, (unsigned)number);
     _exit(0);
 }
 

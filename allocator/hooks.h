@@ -56,4 +56,11 @@ extern _Atomic(tm_hook_name_fn *) tm_hook_name;
 typedef void tm_hook_forget_fn(const void *block, size_t usable, uint64_t cell);
 extern _Atomic(tm_hook_forget_fn *) tm_hook_forget;
 
+/* A block is misused, and the program is about to be stopped. Writes what is known of where the
+ * block was allocated and first freed, as a part of one line ("; allocated at ..., first freed at
+ * ..."), into text (size bytes, no terminating NUL needed); returns how many bytes.
+ * Async-signal-safe, allocates nothing, under no lock. */
+typedef size_t tm_hook_where_fn(const void *block, char *text, size_t size);
+extern _Atomic(tm_hook_where_fn *) tm_hook_where;
+
 #endif

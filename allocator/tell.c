@@ -8,6 +8,7 @@
 _Atomic(tm_hook_record_fn *) tm_hook_record;
 _Atomic(tm_hook_name_fn *) tm_hook_name;
 _Atomic(tm_hook_forget_fn *) tm_hook_forget;
+_Atomic(tm_hook_where_fn *) tm_hook_where;
 _Atomic uint64_t tm_tell_missed;
 
 static void tell_span(void *span, size_t requested, unsigned why, const struct tm_caller *caller,

@@ -7,12 +7,17 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/fast.h"
+#include "allocator/hooks.h"
 #include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/span.h"
 #include "allocator/tell.h"
 #include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
+
+_Atomic(tm_hook_foreign_free_fn *) tm_hook_foreign_free;
+_Atomic(tm_hook_foreign_resize_fn *) tm_hook_foreign_resize;
+_Atomic(tm_hook_foreign_usable_fn *) tm_hook_foreign_usable;
 
 static void *no_memory(void)
 {
@@ -203,6 +208,31 @@ static void complain(const void *ptr)
     tm_os_message(text, sizeof text - 1);
 }
 
+/* True: ptr was another malloc's, which freed it. */
+static bool foreign_free(void *ptr)
+{
+    tm_hook_foreign_free_fn *hook =
+        atomic_load_explicit(&tm_hook_foreign_free, memory_order_acquire);
+    return hook != NULL && hook(ptr);
+}
+
+/* True: ptr is another malloc's, which resized it, or could not: *result is NULL. */
+static bool foreign_resize(void *ptr, size_t size, void **result)
+{
+    tm_hook_foreign_resize_fn *hook =
+        atomic_load_explicit(&tm_hook_foreign_resize, memory_order_acquire);
+    return hook != NULL && hook(ptr, size, result);
+}
+
+/* 0: no other malloc says that ptr is its own. */
+static size_t foreign_usable(const void *ptr)
+{
+    tm_hook_foreign_usable_fn *hook =
+        atomic_load_explicit(&tm_hook_foreign_usable, memory_order_acquire);
+    size_t bytes = 0;
+    return hook != NULL && hook(ptr, &bytes) ? bytes : 0;
+}
+
 /* A block of a pool that no bin keeps warm. */
 static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm_block *block)
 {
@@ -229,7 +259,7 @@ void tm_free_span(void *ptr)
         return;
     uint64_t cell = take_cell(ptr);
     size_t bytes = tm_unlikely(cell != 0) ? tm_span_bytes(ptr) : 0;
-    if (!tm_span_give(ptr))
+    if (!tm_span_give(ptr) && !foreign_free(ptr))
         complain(ptr);
     if (tm_unlikely(cell != 0))
         tm_tell_end(ptr, bytes, cell);
@@ -274,12 +304,19 @@ void tm_free(void *ptr)
     tm_free_fast(ptr);
 }
 
+/* 0: ptr is none of Tidemark's. */
+static size_t own_bytes(const void *ptr)
+{
+    struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
+    return pool != NULL ? tm_classes[pool->size_class].block_size : tm_span_bytes(ptr);
+}
+
 size_t tm_usable_size(const void *ptr)
 {
     if (ptr == NULL)
         return 0;
-    struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
-    return pool != NULL ? tm_classes[pool->size_class].block_size : tm_span_bytes(ptr);
+    size_t bytes = own_bytes(ptr);
+    return tm_likely(bytes != 0) ? bytes : foreign_usable(ptr);
 }
 
 /* In place, or moved by the kernel; a shrinking one gives its last pages back. NULL: neither. For
@@ -323,7 +360,10 @@ void *tm_realloc(void *ptr, size_t size)
     }
     if (size > PTRDIFF_MAX)
         return no_memory();
-    size_t usable = tm_usable_size(ptr);
+    size_t usable = own_bytes(ptr);
+    void *foreign;
+    if (tm_unlikely(usable == 0) && foreign_resize(ptr, size, &foreign))
+        return foreign;
     bool span = usable > TM_SMALL_MAX;
     if (span && (size > TM_SMALL_MAX || size >= usable / 2)) {
         void *resized = resize_span(ptr, usable, size);

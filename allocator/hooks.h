@@ -56,6 +56,17 @@ extern _Atomic(tm_hook_name_fn *) tm_hook_name;
 typedef void tm_hook_forget_fn(const void *block, size_t usable, uint64_t cell);
 extern _Atomic(tm_hook_forget_fn *) tm_hook_forget;
 
+/* Asked of a pointer that is not Tidemark's before it is called misuse: another malloc may be in
+ * use in this process whose blocks reach ours (preload/foreign.h). True: it was that malloc's, and
+ * what was asked for is done; *result may be NULL, as that malloc's realloc returned. size is not
+ * 0. Keep errno where they succeed. */
+typedef bool tm_hook_foreign_free_fn(void *ptr);
+typedef bool tm_hook_foreign_resize_fn(void *ptr, size_t size, void **result);
+typedef bool tm_hook_foreign_usable_fn(const void *ptr, size_t *bytes);
+extern _Atomic(tm_hook_foreign_free_fn *) tm_hook_foreign_free;
+extern _Atomic(tm_hook_foreign_resize_fn *) tm_hook_foreign_resize;
+extern _Atomic(tm_hook_foreign_usable_fn *) tm_hook_foreign_usable;
+
 /* A block is misused, and the program is about to be stopped. Writes what is known of where the
  * block was allocated and first freed, as a part of one line ("; allocated at ..., first freed at
  * ..."), into text (size bytes, no terminating NUL needed); returns how many bytes.

@@ -78,7 +78,7 @@ static inline void *take_small(unsigned size_class, bool *zero)
     struct tm_heap *heap = tm_heap;
     struct tm_block *block = heap->bin[size_class];
     if (tm_likely(block != NULL)) {
-        heap->bin[size_class] = block->next;
+        heap->bin[size_class] = tm_block_take(block);
         *zero = heap->bin_zero[size_class];
         return block;
     }
@@ -148,7 +148,7 @@ void *tm_malloc_slow(size_t size)
         struct tm_block **bin = &tm_heap->bin[tm_class_computed(size)];
         struct tm_block *block = *bin;
         if (tm_likely(block != NULL)) {
-            *bin = block->next;
+            *bin = tm_block_take(block);
             return block;
         }
     }
@@ -190,22 +190,6 @@ void *tm_aligned(size_t alignment, size_t size)
         return tm_told(take_small(size_class, &zero), size);
     }
     return tm_told(take_span(size < TM_PAGE ? TM_PAGE : size, alignment, false), size);
-}
-
-/* A pointer that is no block of ours. The program may have it from another malloc (RTLD_DEEPBIND):
- * it goes on. */
-static void complain(const void *ptr)
-{
-    static _Atomic bool said;
-    if (atomic_exchange_explicit(&said, true, memory_order_relaxed))
-        return;
-    enum { DIGITS = sizeof "tidemark: free(0x" - 1 };
-    char text[] =
-        "tidemark: free(0x0000000000000000): not the start of a block of this heap; ignored (freed "
-        "twice, or from another malloc?). Further ones are not reported.\n";
-    for (unsigned i = 0; i < 16; i++)
-        text[DIGITS + i] = "0123456789abcdef"[(uintptr_t)ptr >> (60 - 4 * i) & 15];
-    tm_os_message(text, sizeof text - 1);
 }
 
 /* True: ptr was another malloc's, which freed it. */
@@ -260,7 +244,7 @@ void tm_free_span(void *ptr)
     uint64_t cell = take_cell(ptr);
     size_t bytes = tm_unlikely(cell != 0) ? tm_span_bytes(ptr) : 0;
     if (!tm_span_give(ptr) && !foreign_free(ptr))
-        complain(ptr);
+        tm_misuse_no_block("free", ptr);
     if (tm_unlikely(cell != 0))
         tm_tell_end(ptr, bytes, cell);
 }
@@ -287,14 +271,23 @@ static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
         free_in_pool(pool, ptr);
 }
 
+/* What does not look like a live block that nobody is to be told of. */
+static __attribute__((noinline)) void free_odd(struct tm_pool *pool, void *ptr)
+{
+    if (!pool->taken)
+        tm_free_span(ptr);
+    else if (tm_unlikely(!tm_pool_is_start(pool, ptr) || !tm_pool_may_be_live(pool, ptr)))
+        tm_misuse_no_block("free", ptr);
+    else
+        free_told(pool, ptr);
+}
+
 void tm_free_slow(struct tm_pool *pool, void *ptr)
 {
-    if (tm_unlikely(!pool->taken))
-        tm_free_span(ptr);
-    else if (tm_unlikely(
-                 (atomic_load_explicit(&pool->told, memory_order_relaxed) >> tm_pool_page(ptr) &
-                  1) != 0))
-        free_told(pool, ptr);
+    uint16_t odd = tm_pool_uncarved(pool) | atomic_load_explicit(&pool->told, memory_order_relaxed);
+    if (tm_unlikely(!tm_pool_is_start(pool, ptr) || (odd >> tm_pool_page(ptr) & 1) != 0 ||
+                    tm_block_is_free(ptr)))
+        free_odd(pool, ptr);
     else
         free_in_pool(pool, ptr);
 }
@@ -304,19 +297,25 @@ void tm_free(void *ptr)
     tm_free_fast(ptr);
 }
 
-/* 0: ptr is none of Tidemark's. */
-static size_t own_bytes(const void *ptr)
+/* What may be used of a live block, for the function of that name; 0: ptr is none of Tidemark's. */
+static size_t own_bytes(const char *call, const void *ptr)
 {
     struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
-    return pool != NULL ? tm_classes[pool->size_class].block_size : tm_span_bytes(ptr);
+    if (pool == NULL)
+        return tm_span_bytes(ptr);
+    if (tm_unlikely(!tm_pool_is_start(pool, ptr) || !tm_pool_may_be_live(pool, ptr)))
+        tm_misuse_no_block(call, ptr);
+    return tm_classes[pool->size_class].block_size;
 }
 
 size_t tm_usable_size(const void *ptr)
 {
     if (ptr == NULL)
         return 0;
-    size_t bytes = own_bytes(ptr);
-    return tm_likely(bytes != 0) ? bytes : foreign_usable(ptr);
+    size_t bytes = own_bytes("malloc_usable_size", ptr);
+    if (tm_unlikely(bytes == 0) && (bytes = foreign_usable(ptr)) == 0)
+        tm_misuse_no_block("malloc_usable_size", ptr);
+    return bytes;
 }
 
 /* In place, or moved by the kernel; a shrinking one gives its last pages back. NULL: neither. For
@@ -360,10 +359,13 @@ void *tm_realloc(void *ptr, size_t size)
     }
     if (size > PTRDIFF_MAX)
         return no_memory();
-    size_t usable = own_bytes(ptr);
+    size_t usable = own_bytes("realloc", ptr);
     void *foreign;
-    if (tm_unlikely(usable == 0) && foreign_resize(ptr, size, &foreign))
+    if (tm_unlikely(usable == 0)) {
+        if (!foreign_resize(ptr, size, &foreign))
+            tm_misuse_no_block("realloc", ptr);
         return foreign;
+    }
     bool span = usable > TM_SMALL_MAX;
     if (span && (size > TM_SMALL_MAX || size >= usable / 2)) {
         void *resized = resize_span(ptr, usable, size);

@@ -232,12 +232,16 @@ unsigned tm_arena_run_pages(const void *base)
     return arena->run_pages[tm_page_of(base)];
 }
 
-void tm_arena_give_run(void *base)
+bool tm_arena_give_run(void *base)
 {
     struct tm_arena *arena = tm_arena_of(base);
     unsigned first = tm_page_of(base);
     tm_lock(&tm_arena_lock);
-    unsigned pages = arena->run_pages[first];
+    unsigned pages = tm_arena_run_pages(base);
+    if (tm_unlikely(pages == 0)) {
+        tm_unlock(&tm_arena_lock);
+        return false;
+    }
     uint64_t mask = tm_mask64(first, pages);
     arena->run_pages[first] = 0;
     unuse(arena, mask, mask);
@@ -245,6 +249,7 @@ void tm_arena_give_run(void *base)
     count(&tm_bytes_in_spans, -(int64_t)pages);
     tm_cache_settle();
     done();
+    return true;
 }
 
 bool tm_arena_resize_run(void *base, unsigned pages, uint64_t *dirty)
@@ -256,8 +261,8 @@ bool tm_arena_resize_run(void *base, unsigned pages, uint64_t *dirty)
         return false;
     tm_lock(&tm_arena_lock);
     unsigned old = arena->run_pages[first];
-    bool fits = true;
-    if (pages > old) {
+    bool fits = old != 0;
+    if (fits && pages > old) {
         uint64_t more = tm_mask64(first + old, pages - old);
         fits = !arena->busy && (arena->used & more) == 0;
         if (fits)
@@ -333,11 +338,15 @@ size_t tm_arena_span_pages(const void *base)
     return arena->span_pages;
 }
 
-void tm_arena_give_span(void *base)
+bool tm_arena_give_span(void *base)
 {
     struct tm_arena *first = tm_arena_of(base);
     tm_lock(&tm_arena_lock);
-    size_t pages = first->span_pages;
+    size_t pages = tm_arena_span_pages(base);
+    if (tm_unlikely(pages == 0)) {
+        tm_unlock(&tm_arena_lock);
+        return false;
+    }
     unsigned arenas = arenas_for(pages);
     first->span_pages = 0;
     /* From the end: the first arena's descriptor is needed until the last of them is given back. */
@@ -348,6 +357,7 @@ void tm_arena_give_span(void *base)
     count(&tm_bytes_in_spans, -(int64_t)pages);
     tm_cache_settle();
     done();
+    return true;
 }
 
 bool tm_arena_resize_span(void *base, size_t pages, uint64_t dirty[TM_SPAN_ARENAS])
@@ -359,7 +369,7 @@ bool tm_arena_resize_span(void *base, size_t pages, uint64_t dirty[TM_SPAN_ARENA
     tm_lock(&tm_arena_lock);
     size_t old = first->span_pages;
     unsigned old_arenas = arenas_for(old);
-    bool fits = !first[old_arenas - 1].busy;
+    bool fits = old != 0 && !first[old_arenas - 1].busy;
     if (fits && arenas > old_arenas)
         fits = tm_chunk_take_next(&first[old_arenas - 1], arenas - old_arenas);
     if (fits) {

@@ -20,7 +20,8 @@ void tm_arena_give_pool(void *base, unsigned pages, uint16_t dirty);
 void *tm_arena_take_run(unsigned pages, size_t alignment, uint64_t *dirty);
 /* The length of the run that starts at `base`; 0: none does. */
 unsigned tm_arena_run_pages(const void *base);
-void tm_arena_give_run(void *base);
+/* False: none does. */
+bool tm_arena_give_run(void *base);
 /* Changes its length in place; false if the pages behind are taken. *dirty: which of the pages that
  * came in may hold old contents, by page number in the arena. */
 bool tm_arena_resize_run(void *base, unsigned pages, uint64_t *dirty);
@@ -30,7 +31,7 @@ bool tm_arena_resize_run(void *base, unsigned pages, uint64_t *dirty);
 enum { TM_SPAN_ARENAS = TM_SPAN_MAX / TM_ARENA };
 void *tm_arena_take_span(size_t pages, size_t alignment, uint64_t dirty[TM_SPAN_ARENAS]);
 size_t tm_arena_span_pages(const void *base);
-void tm_arena_give_span(void *base);
+bool tm_arena_give_span(void *base);
 /* As tm_arena_resize_run(); dirty[i] for every arena of the new span, bits of new pages only. */
 bool tm_arena_resize_span(void *base, size_t pages, uint64_t dirty[TM_SPAN_ARENAS]);
 

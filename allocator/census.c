@@ -133,7 +133,7 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         .pages = class->pages,
         .capacity = class->capacity,
         .heap = heap == NULL ? 0 : heap->id,
-        .uncarved = pool->uncarved,
+        .uncarved = tm_pool_uncarved(pool),
         .identity = pool->identity < TM_POOL_CHOSEN ? pool->identity : TM_POOL_CHOSEN,
         .chosen_page = pool->identity < TM_POOL_CHOSEN ? 0 : pool->identity - TM_POOL_CHOSEN,
         .cells = tm_cells_of_slot(base),
@@ -141,7 +141,7 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
     uint64_t free_blocks[BLOCK_WORDS] = {0};
     mark_list(walk, class, base, pool->free, free_blocks);
     for (unsigned page = 0; page < TM_SLOT_PAGES; page++)
-        mark_list(walk, class, base, pool->sifted[page], free_blocks);
+        mark_list(walk, class, base, tm_pool_sifted(pool, page), free_blocks);
     out.remote = mark_list(walk, class, base, tm_remote_first(pool, remote), free_blocks);
     if (class->warm != 0)
         out.binned = mark_warm(pool, base, free_blocks);
@@ -151,7 +151,7 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         out.binned +=
             mark_list(walk, class, base, heap->sampler.rest[pool->size_class], free_blocks);
     for (uint32_t index = 0; index < class->capacity; index++)
-        if (pool->uncarved >> (index * class->block_size >> TM_PAGE_SHIFT) & 1)
+        if (tm_pool_uncarved(pool) >> (index * class->block_size >> TM_PAGE_SHIFT) & 1)
             free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
     count_pages(&out, class, free_blocks);
     out.free_blocks = free_blocks;

@@ -9,7 +9,8 @@
 void *tm_malloc_slow(size_t size);
 /* The same, of which the recorder is not told: the caller ends with tm_told(). */
 void *tm_take(size_t size);
-/* Frees what is in a slot of a chunk, whose descriptor that is, and NULL or anything elsewhere. */
+/* Frees what is in a slot of a chunk, whose descriptor that is, and NULL or anything elsewhere.
+ * Stops the program if it is no live block. */
 void tm_free_slow(struct tm_pool *pool, void *ptr);
 void tm_free_span(void *ptr);
 
@@ -42,7 +43,7 @@ static inline void *tm_malloc_or(size_t size, void *(*slow)(size_t size))
     if (tm_unlikely(block == NULL))
         return slow(size);
     /* (A prefetch of the next block, as tcmalloc has it, gained nothing.) */
-    heap->bin[size_class] = block->next;
+    heap->bin[size_class] = tm_block_take(block);
     return block;
 }
 
@@ -53,12 +54,12 @@ static inline void *tm_malloc_fast(size_t size)
 
 static inline void tm_free_fast(void *ptr)
 {
-    /* An address that no program can have lies outside the table: like a wild one anywhere, it is
-     * not told from others here. */
     uintptr_t chunk = tm_opaque((uintptr_t)ptr >> TM_CHUNK_SHIFT);
-    if (tm_likely(tm_chunk_valid[chunk] != 0)) {
+    if (tm_likely(chunk < TM_CHUNK_INDEXES && tm_chunk_valid[chunk] != 0)) {
         struct tm_pool *pool = tm_pool_slot_in(chunk << TM_CHUNK_SHIFT, ptr);
-        if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) == tm_thread_self()))
+        if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) ==
+                          tm_thread_self() &&
+                      tm_pool_is_start(pool, ptr) && !tm_block_is_free(ptr)))
             tm_heap_free_own(pool, ptr);
         else
             tm_free_slow(pool, ptr);

@@ -18,7 +18,7 @@ _Atomic uint32_t tm_heaps_in_use;
 /* Blocks that a refill from the pool would bring, or fewer; 0: none would come. */
 static uint32_t available(const struct tm_pool *pool)
 {
-    return (pool->uncarved != 0) + tm_pool_sum(pool->drawn) - tm_pool_in_use(pool) +
+    return (tm_pool_uncarved(pool) != 0) + tm_pool_sum(pool->drawn) - tm_pool_in_use(pool) +
            tm_count16(pool->sifted_pages) +
            tm_remote_count(atomic_load_explicit(&pool->remote, memory_order_relaxed));
 }
@@ -95,7 +95,7 @@ static struct tm_block *draw(struct tm_pool *pool, bool *zero, uint32_t *handed_
         list = tm_pool_take_sifted(pool);
     if (list == NULL)
         list = tm_pool_take_remote(pool, handed_back);
-    if (list == NULL && pool->uncarved != 0)
+    if (list == NULL && tm_pool_uncarved(pool) != 0)
         list = tm_pool_carve(pool, zero);
     return list;
 }
@@ -104,7 +104,7 @@ static struct tm_block *draw(struct tm_pool *pool, bool *zero, uint32_t *handed_
 static inline struct tm_block *put_into_bin(struct tm_heap *heap, unsigned size_class,
                                             struct tm_block *list, bool zero)
 {
-    heap->bin[size_class] = list->next;
+    heap->bin[size_class] = tm_block_take(list);
     heap->bin_zero[size_class] = zero;
     tm_heap_set_level(heap, size_class);
     heap->grown[size_class] = 0;
@@ -128,7 +128,8 @@ static inline bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint
 static inline void look_before(struct tm_heap *heap, struct tm_pool *pool)
 {
     /* In an empty pool every page is one or the other, as a rule. */
-    if (tm_unlikely((pool->drained | pool->uncarved) == tm_classes[pool->size_class].starts) &&
+    if (tm_unlikely((pool->drained | tm_pool_uncarved(pool)) ==
+                    tm_classes[pool->size_class].starts) &&
         tm_pool_empty(pool))
         tm_sample_choose(heap, pool);
     if (tm_unlikely(pool->identity >= TM_POOL_CHOSEN))
@@ -221,7 +222,7 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
         return refill_slow(heap, size_class, zero);
     tm_gate_pass(&heap->busy);
     heap->quick_left--;
-    uint16_t reused = pool->drained & (uint16_t)~pool->uncarved;
+    uint16_t reused = pool->drained & (uint16_t)~tm_pool_uncarved(pool);
     if (reused != 0)
         heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
     *zero = false;

@@ -54,7 +54,8 @@ extern struct tm_heap tm_heap_none, tm_heap_gone;
  * is zero but for its first word. heap is the caller's and not an empty one. */
 struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool *zero);
 
-/* That was the last block in use of its page, in a pool that the calling thread's heap owns. */
+/* That was the last block in use of its page, in a pool that the calling thread's heap owns; or
+ * there was none in use. */
 void tm_heap_drained(const struct tm_block *block);
 
 /* The bin of a class has no room for more freed blocks. */
@@ -90,9 +91,9 @@ extern _Atomic uint32_t tm_heaps_in_use;
 /* Frees a block of a pool that the calling thread's heap owns. */
 static inline void tm_heap_free_own(struct tm_pool *pool, struct tm_block *block)
 {
-    block->next = pool->free;
+    tm_block_link(block, pool->free);
     pool->free = block;
-    if (tm_unlikely(--pool->in_use[tm_pool_page(block)] == 0))
+    if (tm_unlikely(tm_pool_count_down(&pool->in_use[tm_pool_page(block)])))
         tm_heap_drained(block);
 }
 
@@ -100,7 +101,7 @@ static inline void tm_heap_free_own(struct tm_pool *pool, struct tm_block *block
 static inline void tm_heap_keep_warm(struct tm_heap *heap, unsigned size_class,
                                      struct tm_block *block)
 {
-    block->next = heap->bin[size_class];
+    tm_block_link(block, heap->bin[size_class]);
     heap->bin[size_class] = block;
     heap->bin_zero[size_class] = 0;
     if (tm_unlikely(--heap->room[size_class] == 0))

@@ -118,14 +118,14 @@ static uint32_t put_back(struct tm_heap *heap, unsigned size_class, struct tm_bl
 {
     uint32_t count = 0;
     for (struct tm_block *next; block != NULL; block = next, count++) {
-        next = block->next;
+        next = tm_block_next(block);
         struct tm_pool *pool = tm_pool_slot(block);
         if (tm_pool_owner(pool) != heap->owner) {
             tm_heap_hand_back(heap, pool, block);
             continue;
         }
         discount(heap, pool);
-        block->next = NULL;
+        tm_block_link(block, NULL);
         tm_pool_put_back(pool, block);
         heap->drained += tm_pool_drained_pages(pool);
         if (pool != heap->current[size_class])
@@ -159,7 +159,7 @@ static bool too_long(const struct tm_heap *heap, unsigned size_class)
 {
     unsigned limit = tm_classes[size_class].capacity + tm_classes[size_class].warm;
     for (const struct tm_block *block = tm_heap_top(heap, size_class); block != NULL;
-         block = block->next)
+         block = tm_block_next(block))
         if (limit-- == 0)
             return true;
     return false;
@@ -175,7 +175,7 @@ void tm_heap_bin_full(struct tm_heap *heap, unsigned size_class)
     unsigned grown = 0;
     const struct tm_block *block = tm_heap_top(heap, size_class);
     while (grown < warm && block != NULL && block != heap->level[size_class]) {
-        block = block->next;
+        block = tm_block_next(block);
         grown++;
     }
     if (block != heap->level[size_class])
@@ -340,7 +340,7 @@ static void inherit(struct tm_heap *heap, struct tm_pool *pool)
     tm_pool_collect(pool);
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     bool empty = tm_pool_empty(pool);
-    if (!empty && (pool->uncarved != 0 || pool->free != NULL))
+    if (!empty && (tm_pool_uncarved(pool) != 0 || pool->free != NULL))
         tm_share(pool);
     else if (empty || !tm_share_disown(pool))
         tm_pool_give(pool);

@@ -64,6 +64,8 @@ void tm_heap_drained(const struct tm_block *block)
 {
     struct tm_heap *heap = tm_heap;
     struct tm_pool *pool = tm_pool_slot(block);
+    if (tm_unlikely(pool->in_use[tm_pool_page(block)] < 0))
+        tm_misuse_no_block("free", block);
     /* The pool is one of a thread that ended without telling, and whose thread pointer this one
      * has; see new_heap() in thread.c. */
     if (tm_unlikely(heap->id == 0))
@@ -131,7 +133,7 @@ static bool come_home(struct tm_heap *heap, struct tm_pool *pool, struct tm_bloc
         !atomic_compare_exchange_strong_explicit(&pool->remote, &seen, TM_REMOTE_OWNED,
                                                  memory_order_acquire, memory_order_relaxed))
         return false;
-    block->next = NULL;
+    tm_block_link(block, NULL);
     tm_pool_put_back(pool, block);
     take_in(heap, pool);
     if (tm_pool_empty(pool))
@@ -173,7 +175,7 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     uint64_t next;
     do {
-        block->next = tm_remote_first(pool, remote);
+        tm_block_link(block, tm_remote_first(pool, remote));
         next = tm_remote_push(remote, block);
         /* Worth looking at: the last block in use, and a quarter of what was in use when nobody
          * looked last. */

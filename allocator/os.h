@@ -48,6 +48,9 @@ void tm_os_barrier(void);
 uint64_t tm_os_block_signals(void);
 void tm_os_set_signals(uint64_t mask);
 
+/* Ends the process by SIGABRT, after the program's handler for it if there is one. */
+_Noreturn void tm_os_abort(void);
+
 /* Writes a message to stderr, whole if the kernel takes it. */
 void tm_os_message(const char *text, size_t length);
 

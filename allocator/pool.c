@@ -22,6 +22,11 @@ static uint16_t bit16(unsigned page)
     return (uint16_t)(1u << page);
 }
 
+static void set_uncarved(struct tm_pool *pool, unsigned pages)
+{
+    atomic_store_explicit(&pool->uncarved, (uint16_t)pages, memory_order_relaxed);
+}
+
 static void count_clean(int pages)
 {
     atomic_fetch_add_explicit(&tm_bytes_clean_in_pools, (uint64_t)(pages * (int64_t)TM_PAGE),
@@ -41,7 +46,8 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     pool->sifted_pages = 0;
     memset(pool->in_use, 0, sizeof pool->in_use);
     memset(pool->drawn, 0, sizeof pool->drawn);
-    pool->uncarved = class->starts;
+    atomic_store_explicit(&pool->uncarved, class->starts, memory_order_relaxed);
+    pool->reciprocal = class->reciprocal;
     pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
     pool->drained = dirty & class->starts;
     pool->purged = pool->came_back = pool->counted = 0;
@@ -64,6 +70,7 @@ void tm_pool_give(struct tm_pool *pool)
     count_clean(-__builtin_popcount(pool->clean));
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     pool->taken = false;
+    pool->reciprocal = 0;
     tm_arena_give_pool(tm_pool_base(pool), pages, dirty);
 }
 
@@ -72,16 +79,19 @@ void tm_pool_give(struct tm_pool *pool)
 static void put_into_free(struct tm_pool *pool, struct tm_block *block)
 {
     unsigned page = (unsigned)tm_pool_page(block);
-    block->next = pool->free;
+    tm_block_link(block, pool->free);
     pool->free = block;
-    if (--pool->in_use[page] == 0)
-        pool->drained |= bit16(page);
+    if (--pool->in_use[page] > 0)
+        return;
+    if (tm_unlikely(pool->in_use[page] < 0))
+        tm_misuse_no_block("free", block);
+    pool->drained |= bit16(page);
 }
 
 void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
 {
     for (struct tm_block *next; list != NULL; list = next) {
-        next = list->next;
+        next = tm_block_next(list);
         put_into_free(pool, list);
     }
 }
@@ -143,17 +153,18 @@ static void soil_behind(struct tm_pool *pool, unsigned page)
 static unsigned sifted_count(const struct tm_pool *pool, unsigned page)
 {
     uint32_t first;
-    return tm_class_blocks_of_page(&tm_classes[pool->size_class], page, &first) - pool->drawn[page];
+    return tm_class_blocks_of_page(&tm_classes[pool->size_class], page, &first) -
+           (unsigned)pool->drawn[page];
 }
 
 /* The sifted blocks of a page, which has some. */
 static struct tm_block *take_page(struct tm_pool *pool, unsigned page)
 {
-    struct tm_block *list = pool->sifted[page];
-    pool->sifted[page] = NULL;
+    struct tm_block *list = tm_pool_sifted(pool, page);
+    pool->sifted[page] = 0;
     unsigned more = sifted_count(pool, page);
-    pool->in_use[page] = (uint16_t)(pool->in_use[page] + more);
-    pool->drawn[page] = (uint16_t)(pool->drawn[page] + more);
+    pool->in_use[page] = (int16_t)(pool->in_use[page] + (int)more);
+    pool->drawn[page] = (int16_t)(pool->drawn[page] + (int)more);
     pool->sifted_pages &= (uint16_t)~bit16(page);
     pool->drained &= (uint16_t)~bit16(page);
     if (pool->clean != 0)
@@ -177,9 +188,9 @@ struct tm_block *tm_pool_take_sifted(struct tm_pool *pool)
         struct tm_block *head = take_page(pool, page);
         if (list != NULL) {
             struct tm_block *last = head;
-            while (last->next != NULL)
-                last = last->next;
-            last->next = list;
+            for (struct tm_block *next; (next = tm_block_next(last)) != NULL;)
+                last = next;
+            tm_block_link(last, list);
         }
         list = head;
         count += more;
@@ -201,7 +212,7 @@ static unsigned pages_to_carve(const struct tm_pool *pool, unsigned first)
     enum { AT_ONCE = 4 };
     unsigned pages = 1;
     while (pages < AT_ONCE && first + pages < TM_SLOT_PAGES &&
-           (pool->uncarved & ~pool->clean) >> (first + pages) & 1)
+           (tm_pool_uncarved(pool) & ~pool->clean) >> (first + pages) & 1)
         pages++;
     return pages;
 }
@@ -216,17 +227,21 @@ static struct tm_block *carve_page(struct tm_pool *pool, unsigned page, struct t
     end += first;
     char *base = tm_pool_base(pool);
     soil(pool, mask16(page, page_of_offset((size_t)end * size - 1)));
-    pool->uncarved &= (uint16_t)~bit16(page);
+    set_uncarved(pool, tm_pool_uncarved(pool) & (uint16_t)~bit16(page));
     pool->drained &= (uint16_t)~bit16(page);
-    pool->drawn[page] = pool->in_use[page] = (uint16_t)(end - first);
+    pool->drawn[page] = pool->in_use[page] = (int16_t)(end - first);
     struct tm_block *list = (struct tm_block *)(base + (size_t)first * size);
     struct tm_block *block = list;
     for (uint32_t i = first + 1; i < end; i++) {
         struct tm_block *next = (struct tm_block *)((char *)block + size);
-        block->next = next;
+        tm_block_link(block, next);
         block = next;
     }
-    block->next = rest;
+    tm_block_link(block, rest);
+    /* What is behind the last block is none, but an address like one. */
+    size_t behind = (size_t) class->capacity * size;
+    if (end == class->capacity && page_of_offset(behind) == page)
+        tm_block_link((struct tm_block *)(base + behind), NULL);
     return list;
 }
 
@@ -237,7 +252,7 @@ enum { THIN_BLOCKS = 16, THIN_SIZE = 1024, TINY_BLOCKS = 32, TINY_SIZE = 256 };
 struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
-    unsigned first = (unsigned)__builtin_ctz(pool->uncarved);
+    unsigned first = (unsigned)__builtin_ctz(tm_pool_uncarved(pool));
     unsigned count = pages_to_carve(pool, first);
     /* Several are dirty ones. */
     size_t end = ((size_t)(first + 1) << TM_PAGE_SHIFT) + class->block_size - 1;
@@ -247,7 +262,7 @@ struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero)
     struct tm_block *list = NULL;
     for (unsigned page = first + count; page-- > first;)
         list = carve_page(pool, page, list);
-    if (class->block_size > THIN_SIZE || pool->uncarved == 0 ||
+    if (class->block_size > THIN_SIZE || tm_pool_uncarved(pool) == 0 ||
         tm_pool_sum(pool->drawn) >= (class->block_size > TINY_SIZE ? THIN_BLOCKS : TINY_BLOCKS))
         pool->thin = false;
     return list;
@@ -259,9 +274,9 @@ static void sift(struct tm_pool *pool)
 {
     for (struct tm_block *block = pool->free, *next; block != NULL; block = next) {
         unsigned page = (unsigned)tm_pool_page(block);
-        next = block->next;
-        block->next = pool->sifted[page];
-        pool->sifted[page] = block;
+        next = tm_block_next(block);
+        tm_block_link(block, tm_pool_sifted(pool, page));
+        pool->sifted[page] = (uint16_t)tm_pool_place(block);
         pool->drawn[page]--;
         pool->sifted_pages |= bit16(page);
     }
@@ -290,9 +305,9 @@ static uint16_t free_pages(const struct tm_pool *pool)
         const char *reaching =
             tm_pool_base(pool) +
             (size_t)tm_class_block_index(class, page << TM_PAGE_SHIFT) * class->block_size;
-        const struct tm_block *block = pool->sifted[start];
+        const struct tm_block *block = tm_pool_sifted(pool, start);
         while (block != NULL && (const char *)block != reaching)
-            block = block->next;
+            block = tm_block_next(block);
         if (block == NULL)
             going &= (uint16_t)~bit16(page);
     }
@@ -305,11 +320,11 @@ static void forget_blocks(struct tm_pool *pool, uint16_t pages)
     pages &= tm_classes[pool->size_class].starts;
     for (uint32_t rest = pages; rest != 0; rest &= rest - 1) {
         unsigned page = (unsigned)__builtin_ctz(rest);
-        pool->sifted[page] = NULL;
+        pool->sifted[page] = 0;
         pool->drawn[page] = 0;
     }
     pool->sifted_pages &= (uint16_t)~pages;
-    pool->uncarved |= pages;
+    set_uncarved(pool, tm_pool_uncarved(pool) | pages);
 }
 
 unsigned tm_pool_purge(struct tm_pool *pool)

@@ -24,14 +24,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "allocator/block.h"
 #include "allocator/cell.h"
 #include "allocator/chunk.h"
 #include "allocator/sizeclass.h"
-
-/* A free block. The blocks of a list are linked through their first word. */
-struct tm_block {
-    struct tm_block *next;
-};
 
 #define TM_OWNER_CALLED ((uintptr_t)1)
 /* In the owner word of pools whose freed blocks go to the bin while they are warm (heap.h): it
@@ -52,20 +48,19 @@ enum tm_pool_place {
 /* Four cache lines: the first is all that the owner's free touches, the second is for refills and
  * for others, the rest is for what was sifted. */
 struct tm_pool {
-    uint16_t in_use[TM_SLOT_PAGES]; /* of each page, the blocks that start in it and are not free
-                                       here nor uncarved: live, in the owner's bin, or in `remote`
-                                       */
+    int16_t in_use[TM_SLOT_PAGES]; /* of each page, the blocks that start in it and are not free
+                                      here nor uncarved: live, in the owner's bin, or in `remote`.
+                                      Below 0: more were freed than were handed out */
     /* tm_thread_self() of the heap's thread that owns it; 0: ownerless, or no pool. Others read it
      * to compare it with their own, and set TM_OWNER_CALLED: then the owner's next free looks what
      * they handed back. */
     _Atomic uintptr_t owner;
-    struct tm_block *free; /* blocks freed since the last refill or purge */
-    uint16_t drained;      /* bit i: page i may be resident, none of the blocks that start
-                              in it are in use, and no purge left it since */
-    uint16_t uncarved;     /* bit i: the blocks that start in page i are in no list and
-                              not in use */
-    uint16_t clean;        /* bit i: page i reads as zero and is not resident */
-    uint16_t sifted_pages; /* bit i: sifted[i] is not empty */
+    struct tm_block *free;     /* blocks freed since the last refill or purge */
+    uint16_t drained;          /* bit i: page i may be resident, none of the blocks that start
+                                  in it are in use, and no purge left it since */
+    _Atomic uint16_t uncarved; /* bit i: the blocks that start in page i are in no list and not in
+                                  use; written by the owner, read by whoever frees such a block */
+    uint32_t reciprocal;       /* of its class: tells starts of blocks; 0: no pool, and no block */
     uint8_t size_class;
     bool thin;             /* so few blocks are carved that a bin would be empty again at
                               once, and more can be */
@@ -78,22 +73,26 @@ struct tm_pool {
                               had one, or may not go to a bin; set and cleared by the owner */
     /* Blocks that others freed, and who may touch the rest: see below. */
     _Alignas(64) _Atomic uint64_t remote;
-    struct tm_link link;           /* among its heap's partial or holed pools, or in the shared
-                                      list */
-    uint16_t drawn[TM_SLOT_PAGES]; /* of each page, the blocks that start in it and are neither
-                                      uncarved nor sifted: what in_use is with an empty `free` */
-    uint16_t purged;               /* bit i: page i was purged since the pool was taken, and is
-                                      untouched since */
-    uint16_t came_back;            /* purged pages that were touched again since the heap last
-                                      asked; it sets it to 0 */
-    uint16_t counted;              /* pages of it that the shared list counts as drained */
-    _Atomic uint16_t home;         /* low bits of the id of the heap that had it last; written by
-                                      owners, read by anyone */
-    /* Of each page: the free blocks that start in it and were sifted. */
-    _Alignas(64) struct tm_block *sifted[TM_SLOT_PAGES];
+    struct tm_link link;          /* among its heap's partial or holed pools, or in the shared
+                                     list */
+    int16_t drawn[TM_SLOT_PAGES]; /* of each page, the blocks that start in it and are neither
+                                     uncarved nor sifted: what in_use is with an empty `free` */
+    uint16_t purged;              /* bit i: page i was purged since the pool was taken, and is
+                                     untouched since */
+    uint16_t came_back;           /* purged pages that were touched again since the heap last
+                                     asked; it sets it to 0 */
+    uint16_t counted;             /* pages of it that the shared list counts as drained */
+    _Atomic uint16_t home;        /* low bits of the id of the heap that had it last; written by
+                                     owners, read by anyone */
+    /* Of each page: the first of the free blocks that start in it and were sifted (in steps of 16
+     * bytes, from 1; 0: there are none). */
+    _Alignas(64) uint16_t sifted[TM_SLOT_PAGES];
+    uint16_t sifted_pages; /* bit i: sifted[i] is not 0 */
+    uint16_t clean;        /* bit i: page i reads as zero and is not resident */
 };
 
-static_assert(sizeof(struct tm_pool) == TM_POOL_DESCRIPTOR, "the chunk's head is laid out for it");
+static_assert(sizeof(struct tm_pool) <= TM_POOL_DESCRIPTOR, "the chunk's head is laid out for it");
+static_assert(offsetof(struct tm_pool, remote) == 64, "a free by the owner touches one line");
 
 /* What tells the calling thread from all others that run, without a load of the thread's own. */
 static inline uintptr_t tm_thread_self(void)
@@ -139,6 +138,27 @@ static inline struct tm_pool *tm_pool_of_link(struct tm_link *link)
     return (struct tm_pool *)((char *)link - offsetof(struct tm_pool, link));
 }
 
+/* Counts a block out of its page. True: it was the last in use there, or none was. */
+static inline bool tm_pool_count_down(int16_t *in_use)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+    /* (gcc makes five instructions of the line below.) */
+    bool low;
+    __asm__("subw $1, %0" : "+m"(*in_use), "=@ccle"(low));
+    return low;
+#else
+    return --*in_use <= 0;
+#endif
+}
+
+/* Whether a block of the pool starts at an address in its slot. (The blocks of a pool that is not
+ * full to the brim end before the slot does: tm_pool_carve() marks what is behind.) The test for
+ * divisibility is Lemire's, "Faster remainder by direct computation" (2019). */
+static inline bool tm_pool_is_start(const struct tm_pool *pool, const void *address)
+{
+    return (uint16_t)(uintptr_t)address * pool->reciprocal < pool->reciprocal;
+}
+
 /* The page of its pool that a block starts in. */
 static inline size_t tm_pool_page(const void *block)
 {
@@ -161,6 +181,35 @@ static inline tm_cell *tm_cell_of(const void *address)
            tm_class_block_index(&tm_classes[pool->size_class], (uint16_t)(uintptr_t)address);
 }
 
+/* The block that begins `place` (from 1, in steps of 16 bytes) into the pool; 0: none. */
+static inline struct tm_block *tm_pool_at(const struct tm_pool *pool, uint32_t place)
+{
+    return place == 0 ? NULL : (struct tm_block *)(tm_pool_base(pool) + (size_t)(place - 1) * 16);
+}
+
+static inline uint32_t tm_pool_place(const void *block)
+{
+    return block == NULL ? 0 : (uint32_t)((uintptr_t)block & (TM_SLOT - 1)) / 16 + 1;
+}
+
+/* The first of the sifted blocks of a page; NULL: there are none. */
+static inline struct tm_block *tm_pool_sifted(const struct tm_pool *pool, unsigned page)
+{
+    return tm_pool_at(pool, pool->sifted[page]);
+}
+
+static inline uint16_t tm_pool_uncarved(const struct tm_pool *pool)
+{
+    return atomic_load_explicit(&pool->uncarved, memory_order_relaxed);
+}
+
+/* Whether a block of the pool that starts there may be live: it has no mark, and its page was
+ * carved since it was purged. Any thread: while it is live neither changes. */
+static inline bool tm_pool_may_be_live(const struct tm_pool *pool, const struct tm_block *block)
+{
+    return (tm_pool_uncarved(pool) >> tm_pool_page(block) & 1) == 0 && !tm_block_is_free(block);
+}
+
 /* The owner without the flags. */
 static inline uintptr_t tm_pool_owner(const struct tm_pool *pool)
 {
@@ -168,7 +217,7 @@ static inline uintptr_t tm_pool_owner(const struct tm_pool *pool)
 }
 
 /* The sum of the counts of all pages: at most 4096. Four counts at a time: no lane overflows. */
-static inline uint32_t tm_pool_sum(const uint16_t counts[TM_SLOT_PAGES])
+static inline uint32_t tm_pool_sum(const int16_t counts[TM_SLOT_PAGES])
 {
     uint64_t lanes = 0;
     for (unsigned page = 0; page < TM_SLOT_PAGES; page += 4) {
@@ -245,14 +294,12 @@ static inline uint32_t tm_remote_in_use(uint64_t remote)
 
 static inline struct tm_block *tm_remote_first(const struct tm_pool *pool, uint64_t remote)
 {
-    uint32_t first = (uint32_t)remote & 0xffff;
-    return first == 0 ? NULL : (struct tm_block *)(tm_pool_base(pool) + (size_t)(first - 1) * 16);
+    return tm_pool_at(pool, (uint32_t)remote & 0xffff);
 }
 
 static inline uint64_t tm_remote_push(uint64_t remote, const void *block)
 {
-    uint64_t first = (uint64_t)((uintptr_t)block & (TM_SLOT - 1)) / 16 + 1;
-    return ((remote & ~UINT64_C(0xffff)) | first) + (UINT64_C(1) << 16);
+    return ((remote & ~UINT64_C(0xffff)) | tm_pool_place(block)) + (UINT64_C(1) << 16);
 }
 
 /* ---- for the owner ---- */
@@ -272,7 +319,7 @@ static inline struct tm_block *tm_pool_take_free(struct tm_pool *pool)
     struct tm_block *list = pool->free;
     pool->free = NULL;
     memcpy(pool->in_use, pool->drawn, sizeof pool->in_use);
-    pool->drained &= pool->uncarved;
+    pool->drained &= tm_pool_uncarved(pool);
     return list;
 }
 /* The same of the sifted blocks of a page, or of several if these are few. */

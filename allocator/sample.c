@@ -159,7 +159,7 @@ uint32_t tm_sample_near_chosen(const struct tm_pool *pool)
     uint32_t count = 0;
     uint32_t pages = told_pages(&tm_classes[pool->size_class], pool->identity - TM_POOL_CHOSEN);
     for (; pages != 0; pages &= pages - 1)
-        count += pool->in_use[__builtin_ctz(pages)];
+        count += (uint32_t)pool->in_use[__builtin_ctz(pages)];
     return count;
 }
 
@@ -226,8 +226,9 @@ static struct tm_block *last_for_bin(struct tm_heap *heap, unsigned size_class,
 {
     struct tm_sampler *sampler = &heap->sampler;
     if (sampler->mode != TM_SAMPLE_SOME) {
-        while (sampler->mode == TM_SAMPLE_OFF && last->next != NULL)
-            last = last->next;
+        for (struct tm_block *next;
+             sampler->mode == TM_SAMPLE_OFF && (next = tm_block_next(last)) != NULL;)
+            last = next;
         return last;
     }
     bool one_pool = tm_classes[size_class].warm == 0;
@@ -235,7 +236,8 @@ static struct tm_block *last_for_bin(struct tm_heap *heap, unsigned size_class,
     if (one_pool && !plain)
         chosen = chosen_stretch(heap->current[size_class]);
     uint32_t until = sampler->until[size_class];
-    for (struct tm_block *next; until != 0 && (next = last->next) != NULL; last = next, until--) {
+    for (struct tm_block *next; until != 0 && (next = tm_block_next(last)) != NULL;
+         last = next, until--) {
         if (!one_pool && !plain)
             chosen = chosen_stretch(tm_pool_slot(next));
         if (is_in(chosen, next))
@@ -253,9 +255,9 @@ static struct tm_block *hand_out(struct tm_heap *heap, unsigned size_class, stru
     bool chosen = !plain && is_in(chosen_stretch(tm_pool_slot(list)), list);
     unsigned why = ask(sampler, size_class, chosen);
     struct tm_block *last = last_for_bin(heap, size_class, list, plain);
-    sampler->rest[size_class] = last->next;
-    last->next = NULL;
-    heap->bin[size_class] = list->next;
+    sampler->rest[size_class] = tm_block_next(last);
+    tm_block_link(last, NULL);
+    heap->bin[size_class] = tm_block_take(list);
     if (sampler->mode == TM_SAMPLE_OFF)
         sampler->on = any_rest(sampler);
     return due(sampler, list, why);
@@ -275,14 +277,15 @@ struct tm_block *tm_sample_deal_rest(struct tm_heap *heap, unsigned size_class)
     struct tm_sampler *sampler = &heap->sampler;
     struct tm_block *rest = sampler->rest[size_class];
     if (sampler->mode == TM_SAMPLE_ALL && sampler->front[size_class] == 0) {
-        sampler->rest[size_class] = rest->next;
+        sampler->rest[size_class] = tm_block_take(rest);
         return due(sampler, rest, TM_WHY_ALL);
     }
     if (sampler->front[size_class] == 0)
         return hand_out(heap, size_class, rest, false);
     bool last = --sampler->front[size_class] == 0;
-    heap->bin[size_class] = last ? rest->next : NULL;
-    sampler->rest[size_class] = last ? NULL : rest->next;
+    struct tm_block *next = tm_block_take(rest);
+    heap->bin[size_class] = last ? next : NULL;
+    sampler->rest[size_class] = last ? NULL : next;
     if (sampler->mode == TM_SAMPLE_OFF)
         sampler->on = any_rest(sampler);
     return due(sampler, rest, ask(sampler, size_class, true));
@@ -307,7 +310,7 @@ struct tm_block *tm_sample_take_rest(struct tm_heap *heap, unsigned size_class)
     sampler->rest[size_class] = NULL;
     if (sampler->front[size_class] != 0) {
         uint32_t counted = 0;
-        for (; block != NULL; block = block->next)
+        for (; block != NULL; block = tm_block_next(block))
             counted++;
         if (sampler->mode == TM_SAMPLE_SOME)
             sampler->until[size_class] += counted - sampler->front[size_class];
@@ -324,17 +327,18 @@ void tm_sample_keep_warm(struct tm_heap *heap, unsigned size_class, struct tm_bl
     /* Behind it the bin's blocks, or if that is empty what it stood in front of; else all of it is
      * counted anew. */
     if (bin == NULL && sampler->front[size_class] != 0 && sampler->front[size_class] < UINT8_MAX) {
-        block->next = sampler->rest[size_class];
+        tm_block_link(block, sampler->rest[size_class]);
         sampler->front[size_class]++;
     } else if (sampler->rest[size_class] == NULL) {
-        block->next = bin;
+        tm_block_link(block, bin);
         sampler->front[size_class] = 1;
     } else {
         struct tm_block *rest = tm_sample_take_rest(heap, size_class);
-        struct tm_block **last = &block->next;
-        for (*last = bin; *last != NULL; last = &(*last)->next)
+        struct tm_block *last = block;
+        tm_block_link(block, bin);
+        for (struct tm_block *next; (next = tm_block_next(last)) != NULL; last = next)
             uncounted++;
-        *last = rest;
+        tm_block_link(last, rest);
     }
     heap->bin[size_class] = NULL;
     sampler->rest[size_class] = block;

@@ -66,12 +66,8 @@ bool tm_span_give(void *address)
     if (!tm_in_arena(address))
         return tm_large_give(address);
     if (tm_arena_run_pages(address) != 0)
-        tm_arena_give_run(address);
-    else if (tm_arena_span_pages(address) != 0)
-        tm_arena_give_span(address);
-    else
-        return false;
-    return true;
+        return tm_arena_give_run(address);
+    return tm_arena_span_pages(address) != 0 && tm_arena_give_span(address);
 }
 
 void *tm_span_resize(void *address, size_t size)

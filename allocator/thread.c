@@ -62,6 +62,7 @@ static struct tm_heap *left_behind(uintptr_t owner)
 static struct tm_heap *new_heap(uintptr_t owner)
 {
     tm_lock(&register_lock);
+    tm_block_begin();
     struct tm_heap *heap = left_behind(owner);
     if (heap != NULL) {
         tm_unlock(&register_lock);
@@ -116,7 +117,7 @@ static struct tm_block *take_from_nobody(unsigned size_class)
     struct tm_block *block = heap == NULL ? NULL : heap->bin[size_class];
     if (block == NULL)
         return heap == NULL ? NULL : tm_heap_refill(heap, size_class, &zero);
-    heap->bin[size_class] = block->next;
+    heap->bin[size_class] = tm_block_take(block);
     return block;
 }
 
@@ -142,7 +143,7 @@ struct tm_block *tm_thread_take_apart(unsigned size_class)
         atomic_fetch_or_explicit(&pool->told, (uint16_t)(1u << tm_pool_page(block)),
                                  memory_order_relaxed);
     } else if (block != NULL) {
-        block->next = heap_of_nobody->bin[size_class];
+        tm_block_link(block, heap_of_nobody->bin[size_class]);
         heap_of_nobody->bin[size_class] = block;
         block = NULL;
     }
@@ -189,7 +190,7 @@ struct tm_block *tm_thread_refill(unsigned size_class, bool *zero)
     struct tm_block *block = heap->bin[size_class];
     if (block == NULL)
         return tm_heap_refill(heap, size_class, zero);
-    heap->bin[size_class] = block->next;
+    heap->bin[size_class] = tm_block_take(block);
     return block;
 }
 

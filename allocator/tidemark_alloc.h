@@ -13,12 +13,12 @@
 void *tm_malloc(size_t size);
 void *tm_calloc(size_t count, size_t size);
 void *tm_realloc(void *ptr, size_t size);
-/* Keeps errno. NULL is allowed. */
+/* Keeps errno. NULL is allowed. This and the next two stop the program if ptr is no live block
+ * (misuse.h). */
 void tm_free(void *ptr);
 /* alignment: any power of two (the caller checks the rules of the symbol it serves). */
 void *tm_aligned(size_t alignment, size_t size);
-/* 0 for NULL and for what is no address of the heap; ptr is otherwise the start of a block, which
- * is not checked. Stable over the block's life. */
+/* 0 for NULL. Stable over the block's life. */
 size_t tm_usable_size(const void *ptr);
 
 /* Gives back to the OS all that the calling thread can reach: free pages of its own pools, of the

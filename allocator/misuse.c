@@ -1,0 +1,127 @@
+/* misuse.c: see misuse.h. The line is put together on the stack and written by one system call.
+ * What it says of an address is looked up in the descriptors, which a program that writes past its
+ * blocks cannot reach.
+ */
+#include "allocator/misuse.h"
+
+#include <string.h>
+
+#include "allocator/arena.h"
+#include "allocator/hooks.h"
+#include "allocator/os.h"
+#include "allocator/pool.h"
+
+struct line {
+    char text[1024];
+    size_t length;
+};
+
+static void put(struct line *line, const char *text)
+{
+    size_t length = strlen(text), room = sizeof line->text - line->length;
+    length = length < room ? length : room;
+    memcpy(line->text + line->length, text, length);
+    line->length += length;
+}
+
+static void put_number(struct line *line, uint64_t number, unsigned base)
+{
+    char digits[24];
+    char *first = digits + sizeof digits - 1;
+    *first = '\0';
+    do
+        *--first = "0123456789abcdef"[number % base];
+    while ((number /= base) != 0);
+    put(line, first);
+}
+
+static void put_address(struct line *line, const void *address)
+{
+    put(line, "0x");
+    put_number(line, (uintptr_t)address, 16);
+}
+
+static void put_size(struct line *line, uint64_t bytes)
+{
+    put_number(line, bytes, 10);
+    put(line, bytes == 1 ? " byte" : " bytes");
+}
+
+/* Where the block came from, by the recorder, if he knows. */
+static void put_where(struct line *line, const void *block)
+{
+    tm_hook_where_fn *where = atomic_load_explicit(&tm_hook_where, memory_order_acquire);
+    if (where != NULL)
+        line->length += where(block, line->text + line->length, sizeof line->text - line->length);
+}
+
+static _Noreturn void stop(struct line *line)
+{
+    static const char end[] = "; the program is stopped\n";
+    if (line->length > sizeof line->text - sizeof end)
+        line->length = sizeof line->text - sizeof end;
+    put(line, end);
+    tm_os_message(line->text, line->length);
+    tm_os_abort();
+}
+
+void tm_misuse_written(const void *block)
+{
+    struct line line = {.length = 0};
+    put(&line, "tidemark: the free block ");
+    put_address(&line, block);
+    if (tm_in_arena(block) && tm_pool_of(block) != NULL) {
+        put(&line, " of ");
+        put_size(&line, tm_classes[tm_pool_of(block)->size_class].block_size);
+    }
+    put(&line, " was written to after it was freed, or over the end of the block before it");
+    put_where(&line, block);
+    stop(&line);
+}
+
+/* An address in a pool that is not the start of a live block. */
+static void put_pool(struct line *line, const struct tm_pool *pool, const void *address)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    unsigned index = tm_class_block_index(class, (uint16_t)(uintptr_t)address);
+    const char *block = tm_pool_base(pool) + (size_t)index * class->block_size;
+    if (index >= class->capacity) {
+        put(line, "not the start of a block, but behind the last block of ");
+        put_size(line, class->block_size);
+        put(line, " of its pool");
+    } else if (block == address) {
+        put(line, "freed before (or never allocated): a block of ");
+        put_size(line, class->block_size);
+        put_where(line, block);
+    } else {
+        put(line, "not the start of a block, but ");
+        put_size(line, (uint64_t)((const char *)address - block));
+        put(line, " into the block of ");
+        put_size(line, class->block_size);
+        put(line, " at ");
+        put_address(line, block);
+        put_where(line, block);
+    }
+}
+
+void tm_misuse_no_block(const char *call, const void *address)
+{
+    struct line line = {.length = 0};
+    put(&line, "tidemark: ");
+    put(&line, call);
+    put(&line, "(");
+    put_address(&line, address);
+    put(&line, "): ");
+    const struct tm_pool *pool = tm_in_arena(address) ? tm_pool_of(address) : NULL;
+    if (pool != NULL) {
+        put_pool(&line, pool, address);
+    } else {
+        put(&line, tm_in_arena(address)
+                       ? "freed before, or not the start of a block: memory of this "
+                         "heap without a live block there"
+                       : "no memory of this heap: on the stack, static, mapped by "
+                         "the program, wild, or freed before and given back");
+        put_where(&line, address);
+    }
+    stop(&line);
+}

@@ -1,0 +1,17 @@
+/* misuse.h: the end of a program that misuses its heap: one line that says what it did, with the
+ * address, the block's size and, where that is recorded, where the block was allocated and first
+ * freed; then SIGABRT. A program that is caught at it has lost its data already, or is being
+ * attacked: it must not go on. Any thread, any instruction, also under the allocator's locks.
+ */
+#ifndef TIDEMARK_MISUSE_H
+#define TIDEMARK_MISUSE_H
+
+#include <stddef.h>
+
+/* A free block is not as the allocator left it. */
+_Noreturn __attribute__((cold)) void tm_misuse_written(const void *block);
+
+/* What was given to free, realloc or malloc_usable_size (`call`) is no live block. Says why. */
+_Noreturn __attribute__((cold)) void tm_misuse_no_block(const char *call, const void *address);
+
+#endif

@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 #include <link.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "preload/export.h"
@@ -15,9 +14,8 @@ typedef int dl_iterate_phdr_fn(each_object_fn *callback, void *data);
 
 static _Atomic(void *) next_dlclose, next_dl_iterate_phdr;
 
-/* libc's function of that name. Constructors that run before this library's may call what comes
- * below, each then for itself. */
-static void *find(_Atomic(void *) *next, const char *name)
+/* Constructors that run before this library's may call what comes below, each then for itself. */
+void *tm_loading_next(_Atomic(void *) *next, const char *name)
 {
     void *found = atomic_load_explicit(next, memory_order_relaxed);
     if (found == NULL) {
@@ -29,14 +27,14 @@ static void *find(_Atomic(void *) *next, const char *name)
 
 void tm_loading_start(void)
 {
-    find(&next_dlclose, "dlclose");
-    find(&next_dl_iterate_phdr, "dl_iterate_phdr");
+    tm_loading_next(&next_dlclose, "dlclose");
+    tm_loading_next(&next_dl_iterate_phdr, "dl_iterate_phdr");
 }
 
 /* What the recorder remembers of code may be of that library. */
 EXPORT int dlclose(void *handle)
 {
-    dlclose_fn *next = (dlclose_fn *)find(&next_dlclose, "dlclose");
+    dlclose_fn *next = (dlclose_fn *)tm_loading_next(&next_dlclose, "dlclose");
     tm_record_unloading();
     int result = next(handle);
     tm_record_unloaded();
@@ -53,7 +51,8 @@ static void listed(const int *nothing)
 EXPORT int dl_iterate_phdr(each_object_fn *callback, void *data)
 {
     __attribute__((cleanup(listed))) int nothing = 0;
-    dl_iterate_phdr_fn *next = (dl_iterate_phdr_fn *)find(&next_dl_iterate_phdr, "dl_iterate_phdr");
+    dl_iterate_phdr_fn *next =
+        (dl_iterate_phdr_fn *)tm_loading_next(&next_dl_iterate_phdr, "dl_iterate_phdr");
     (void)nothing;
     tm_record_listing();
     return next(callback, data);

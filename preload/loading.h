@@ -4,6 +4,11 @@
 #ifndef TIDEMARK_PRELOAD_LOADING_H
 #define TIDEMARK_PRELOAD_LOADING_H
 
+#include <stdatomic.h>
+
+/* The next function of that name after the library's own: libc's, which is looked up once. */
+void *tm_loading_next(_Atomic(void *) *next, const char *name);
+
 /* Looks libc's own up, so that no call has to. Once, before there is a second thread. */
 void tm_loading_start(void);
 

@@ -11,6 +11,7 @@
 
 #include "allocator/tidemark_alloc.h"
 #include "preload/config.h"
+#include "preload/foreign.h"
 #include "preload/loading.h"
 #include "preload/signals.h"
 #include "profiler/record/record.h"
@@ -103,6 +104,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     static struct tm_config config;
     tm_config_read(in_environment(environment, "TIDEMARK"), trusted, &config);
     tm_start();
+    tm_foreign_start();
     if (!config.record.children)
         hide_in_environment(environment, "TIDEMARK");
     if (config.retain_set)

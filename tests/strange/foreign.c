@@ -65,6 +65,7 @@ static void free_what_is_none(const char *address)
 {
     static long in_data[8] __attribute__((aligned(16)));
     long on_stack[8] __attribute__((aligned(16))) = {0};
+    in_data[1] = on_stack[1] = 0x31; /* a header, but no chunk behind it */
     void *none = (void *)(uintptr_t)0x123450;
     if (strcmp(address, "static") == 0)
         none = in_data + 2;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 static struct tm_spool arenas, pools, pages, spans, metadata;
-static bool sites;             /* of the blocks are recorded */
+static bool sites;             /* of the blocks are recorded; true after a walk only */
 static uint64_t resident_mask; /* of the arena that was met last, in which the next pools are */
 static uint64_t sites_bytes;   /* resident, of what is kept of sites */
 
@@ -128,10 +128,12 @@ void tm_heap_free(void)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         tm_spool_free(all[i]);
     tm_held_free();
+    sites = false;
 }
 
 static void write_spool(uint32_t tag, size_t record_bytes, struct tm_spool *spool)
 {
+    tm_writer_fail(spool->error);
     tm_writer_section(tag, record_bytes, spool->base, spool->used);
     tm_spool_free(spool);
 }
@@ -145,6 +147,7 @@ void tm_heap_write(void)
     write_spool(TM_TAG_METADATA, sizeof(struct tm_snapshot_metadata), &metadata);
     if (sites)
         tm_held_write(sites_bytes);
+    sites = false;
 }
 
 void tm_heap_write_counters(uint64_t pause_ns, uint64_t number)

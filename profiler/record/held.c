@@ -222,6 +222,7 @@ static void write_frames(void)
         struct tm_snapshot_frame record = {frames[i].ip, frames[i].parent, frames[i].flags};
         tm_spool_add(&spool, &record, sizeof record);
     }
+    tm_writer_fail(spool.error);
     tm_writer_section(TM_TAG_FRAMES, sizeof(struct tm_snapshot_frame), spool.base, spool.used);
     tm_spool_free(&spool);
 }

@@ -56,11 +56,11 @@ __attribute__((visibility("default"))) struct tm_status tidemark_status = {
 };
 
 static struct tm_record_settings settings;
-static uint64_t state;                     /* atomic; see above */
-static uint64_t next_number;               /* %n of the next snapshot; guarded by BUSY */
-static struct tm_job job;                  /* guarded by BUSY */
-static struct tm_outcome fallback_outcome; /* where no shared memory can be had; guarded by BUSY */
-static struct tm_outcome *shared_outcome;  /* mapped while a copy is at work; guarded by BUSY */
+static uint64_t state;                    /* atomic; see above */
+static uint64_t next_number;              /* %n of the next snapshot; guarded by BUSY */
+static struct tm_job job;                 /* guarded by BUSY */
+static struct tm_outcome own_outcome;     /* where no shared memory can be had; guarded by BUSY */
+static struct tm_outcome *shared_outcome; /* mapped while a copy is at work; guarded by BUSY */
 
 static uint64_t owned_by(int pid)
 {
@@ -70,14 +70,6 @@ static uint64_t owned_by(int pid)
 static void count(uint32_t *counter)
 {
     __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
-}
-
-static void fail(struct tm_outcome *outcome, const char *step, int error)
-{
-    struct tm_text text = tm_text_in(outcome->step, sizeof outcome->step);
-    tm_text_add(&text, step);
-    outcome->error = error;
-    outcome->finished = 1;
 }
 
 /* Carries the outcome over to tidemark_status: first what happened, then the counter that tells
@@ -103,13 +95,6 @@ static void judge_death(struct tm_outcome *outcome, long wait_status)
 {
     if (outcome->finished)
         return;
-    if (outcome == &fallback_outcome && wait_status >= 0 && WIFEXITED(wait_status)) {
-        fail(outcome, "write", WEXITSTATUS(wait_status));
-        if (outcome->error == 0) {
-            outcome->number = job.number;
-        }
-        return;
-    }
     struct tm_text text = tm_text_in(outcome->step, sizeof outcome->step);
     if (wait_status >= 0 && WIFSIGNALED(wait_status)) {
         tm_text_add(&text, "copy killed by signal ");
@@ -164,11 +149,12 @@ static void take(bool on_helper, bool may_copy)
 {
     struct tm_outcome *outcome = (struct tm_outcome *)tm_sys6(
         SYS_mmap, 0, sizeof *outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if ((uintptr_t)outcome > (uintptr_t)-4096) {
-        outcome = &fallback_outcome;
-        memset(outcome, 0, sizeof *outcome);
-    } else {
+    bool shared = (uintptr_t)outcome <= (uintptr_t)-4096;
+    if (shared) {
         shared_outcome = outcome;
+    } else {
+        outcome = &own_outcome;
+        memset(outcome, 0, sizeof *outcome);
     }
     job = (struct tm_job){
         .settings = &settings,
@@ -181,7 +167,8 @@ static void take(bool on_helper, bool may_copy)
     };
     job.start_ns = tm_sys_clock_ns(CLOCK_MONOTONIC);
 
-    long pid = may_copy ? tm_copy_process() : -EAGAIN;
+    /* A copy that cannot tell how it ended, and under which name, is of no use. */
+    long pid = may_copy && shared ? tm_copy_process() : -EAGAIN;
     if (pid == 0)
         write_in_copy();
     if (pid > 0) {
@@ -194,7 +181,7 @@ static void take(bool on_helper, bool may_copy)
         write_in_process();
     }
     publish(outcome);
-    if (outcome != &fallback_outcome) {
+    if (shared) {
         shared_outcome = NULL;
         tm_sys3(SYS_munmap, (long)outcome, sizeof *outcome, 0);
     }

@@ -152,11 +152,13 @@ static int write_sections(const struct tm_job *job, int fd, uint64_t rss_bytes, 
         tm_writer_section(TM_TAG_TIMELINE, sizeof moments[0], moments,
                           moment_count * sizeof moments[0]);
         error = tm_writer_finish();
-        memcpy(outcome->step, "write", sizeof "write");
     } else {
-        memcpy(outcome->step, "memory", sizeof "memory");
         tm_heap_free();
     }
+    if (error == ENOMEM)
+        memcpy(outcome->step, "memory", sizeof "memory");
+    else
+        memcpy(outcome->step, "write", sizeof "write");
     tm_spool_free(&maps);
     tm_spool_free(&strings);
     return error;

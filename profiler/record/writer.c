@@ -96,6 +96,12 @@ void tm_writer_section(uint32_t tag, size_t record_bytes, const void *payload, s
     writer.sections++;
 }
 
+void tm_writer_fail(int error)
+{
+    if (writer.error == 0)
+        writer.error = error;
+}
+
 int tm_writer_finish(void)
 {
     struct tm_snapshot_end end = {.crc = ~writer.crc, .sections = writer.sections};

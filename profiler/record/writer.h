@@ -13,7 +13,9 @@
 void tm_writer_start(int fd, uint32_t flags);
 /* One whole section. record_bytes: 1 for text. */
 void tm_writer_section(uint32_t tag, size_t record_bytes, const void *payload, size_t bytes);
-/* END and what is still in the buffer. 0, or the errno of the first write that failed. */
+/* An error of the caller's own, who could not gather all of a section; 0: none. The file fails. */
+void tm_writer_fail(int error);
+/* END and what is still in the buffer. 0, or the first errno. */
 int tm_writer_finish(void);
 
 #endif

@@ -48,8 +48,9 @@ static inline int tidemark_is_there(void)
 
 /* Takes a snapshot and waits until it is written, whatever signal= says. If path is not NULL, the
  * file's path is put there. 0, or -1 and errno: ENOSYS there is no Tidemark here; ENAMETOOLONG it
- * is written, but its path does not fit in size bytes; or why it could not be written. Not to be
- * called from a signal handler. */
+ * is written, but its path does not fit in size bytes; EPERM the process was started set-user-id,
+ * set-group-id or with raised capabilities, and writes none; or why it could not be written. Not to
+ * be called from a signal handler. */
 static inline int tidemark_snapshot(char *path, size_t size)
 {
     tidemark_snapshot_function *call;
@@ -58,7 +59,7 @@ static inline int tidemark_snapshot(char *path, size_t size)
 
 /* Records call sites from now on, or no longer: one of enum tidemark_sites. Each thread follows at
  * its next look at the allocator's shared parts, within some allocations. 0, or -1 and errno:
- * ENOSYS there is no Tidemark here; EINVAL there is no such value. */
+ * ENOSYS there is no Tidemark here; EINVAL there is no such value; EPERM as above. */
 static inline int tidemark_record(int sites)
 {
     tidemark_record_function *call;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,8 +39,21 @@ static bool is_settled(void)
     return load(&tidemark_status.merged) + ends() == load(&tidemark_status.requested);
 }
 
+/* True, with errno set, in a set-id process. Its own code could be trusted to ask, but not the data
+ * that may have led it there; and the file would tell of memory that belongs to another than
+ * whoever started it. */
+static bool is_refused(void)
+{
+    if (!tm_record_is_closed())
+        return false;
+    errno = EPERM;
+    return true;
+}
+
 EXPORT int tidemark_snapshot(char *path, size_t size)
 {
+    if (is_refused())
+        return -1;
     uint32_t ends_before = ends();
     uint32_t needed = ends_needed(ends_before);
     uint32_t written = load(&tidemark_status.written);
@@ -68,6 +82,8 @@ EXPORT int tidemark_record(int sites)
         errno = EINVAL;
         return -1;
     }
+    if (is_refused())
+        return -1;
     tm_record_sites((uint32_t)sites);
     return 0;
 }

@@ -376,6 +376,7 @@ unsigned tm_config_read(const char *value, bool trusted, struct tm_config *confi
     uint64_t interval = TIMELINE_DEFAULT;
     tm_say_start();
     memset(config, 0, sizeof *config);
+    config->record.closed = !trusted;
     config->record.signal = trusted ? SIGUSR2 : 0;
     config->record.sites = TM_SITES_OFF;
     config->record.rate_bytes = RATE_DEFAULT;

@@ -17,8 +17,8 @@ struct tm_config {
 
 /* Fills config with the defaults and what value (of TIDEMARK; may be NULL) changes. A key that is
  * not known or a value that is not allowed costs one line on stderr and leaves the default.
- * trusted: false in a set-id process (getauxval(AT_SECURE)), whose caller must not choose where it
- * writes: the value is then ignored in silence and there is no signal. Returns the number of
+ * trusted: false in a set-id process (getauxval(AT_SECURE)), whose caller must have no say in what
+ * it does: the value is then ignored in silence, and the recorder is closed. Returns the number of
  * complaints. Allocates nothing. */
 unsigned tm_config_read(const char *value, bool trusted, struct tm_config *config);
 

@@ -91,6 +91,20 @@ static void hide_in_environment(char **environment, const char *name)
             (*environment)[0] = '_';
 }
 
+/* A set-id process may become another user for good and execute what is not set-id: that must not
+ * find what was meant for the program by whoever started this one. (libc does the same with
+ * LD_PRELOAD and its own variables.) */
+static void remove_from_environment(char **environment, const char *name)
+{
+    size_t length = strlen(name);
+    char **kept = environment;
+    for (; environment != NULL && *environment != NULL; environment++)
+        if (strncmp(*environment, name, length) != 0 || (*environment)[length] != '=')
+            *kept++ = *environment;
+    if (kept != NULL)
+        *kept = NULL;
+}
+
 /* Linked with -z initfirst: it runs before every other library's constructor. Handlers for fork run
  * in reverse order of their registration, so the allocator's locks are then the last that a forking
  * thread takes. Taken first, they would deadlock with any library that has a handler of its own and
@@ -105,6 +119,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     tm_config_read(in_environment(environment, "TIDEMARK"), trusted, &config);
     tm_start();
     tm_foreign_start();
+    if (!trusted)
+        remove_from_environment(environment, "TIDEMARK");
     if (!config.record.children)
         hide_in_environment(environment, "TIDEMARK");
     if (config.retain_set)

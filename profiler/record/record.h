@@ -24,6 +24,7 @@ enum tm_record_exit_kind { TM_EXIT_NONE, TM_EXIT_SUMMARY, TM_EXIT_SNAPSHOT };
 
 struct tm_record_settings {
     int signal;                         /* that asks for a snapshot; 0: none */
+    bool closed;                        /* records nothing and writes nothing, whoever asks */
     enum tm_record_exit_kind exit_kind; /* what to do at exit */
     uint64_t timeline_ns;               /* interval of the timeline; 0: off */
     uint32_t sites;             /* enum tm_snapshot_sites: record call sites from the start */
@@ -41,6 +42,9 @@ struct tm_record_settings {
 /* What the command reads from outside: the one exported object of the library. Written with atomic
  * operations. */
 extern struct tm_status tidemark_status;
+
+/* What `closed` is. */
+bool tm_record_is_closed(void);
 
 /* Starts the timeline and fills tidemark_status. Keeps a copy of settings. */
 void tm_record_start(const struct tm_record_settings *settings);

@@ -305,6 +305,11 @@ void tm_record_start(const struct tm_record_settings *given)
         tm_live_start();
 }
 
+bool tm_record_is_closed(void)
+{
+    return settings.closed;
+}
+
 void tm_record_main(void)
 {
     tm_sites_main();

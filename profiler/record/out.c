@@ -1,6 +1,11 @@
 /* out.c: see out.h. The file is written under a temporary name in the same directory, so that a
  * half file never has the final name and the rename cannot cross file systems; the temporary name
  * is short, so that it fits where the final one does.
+ *
+ * The directory may be one that everybody writes to (/tmp). What is there already, of whatever
+ * kind, is never opened, followed, written to or replaced: the temporary file is made anew or not
+ * at all, for its owner alone, and takes the final name only if nothing has it. Others can take
+ * names beforehand, as these can be guessed; they cannot take them all.
  */
 #include "profiler/record/out.h"
 
@@ -13,7 +18,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const unsigned NUMBERS_TRIED = 1000; /* files of earlier processes that had the same pid */
+enum {
+    NUMBERS_TRIED = 1000, /* files of earlier processes that had the same pid */
+    NAMES_TRIED = 16,     /* for the temporary file */
+};
 
 int tm_out_expand(char *path, const char *pattern, int pid, uint64_t number, const char *program)
 {
@@ -73,13 +81,17 @@ static bool has_number(const char *pattern)
     return false;
 }
 
-/* Sets outcome->path to the first free name from outcome->number on. 0 or an errno. */
+/* Sets outcome->path to the first free name from outcome->number on. Where too many are taken, by
+ * somebody who guessed them or by age, the time in ns is the number, which nobody guesses. 0 or an
+ * errno. */
 static int find_free(const struct tm_job *job, const char *program)
 {
     struct tm_outcome *outcome = job->outcome;
     const char *pattern = job->settings->out;
-    unsigned tries = has_number(pattern) ? NUMBERS_TRIED : 1;
+    unsigned tries = has_number(pattern) ? NUMBERS_TRIED + 1 : 1;
     for (unsigned i = 0; i < tries; i++, outcome->number++) {
+        if (i == NUMBERS_TRIED)
+            outcome->number = job->realtime_ns;
         int error = tm_out_expand(outcome->path, pattern, job->pid, outcome->number, program);
         if (error != 0)
             return error;
@@ -89,7 +101,7 @@ static int find_free(const struct tm_job *job, const char *program)
     return EEXIST;
 }
 
-static void name_temporary(const struct tm_job *job)
+static void name_temporary(const struct tm_job *job, unsigned tries)
 {
     struct tm_outcome *outcome = job->outcome;
     const char *slash = strrchr(outcome->path, '/');
@@ -99,7 +111,7 @@ static void name_temporary(const struct tm_job *job)
     tm_text_add(&text, ".tidemark.");
     tm_text_number(&text, (uint64_t)job->pid);
     tm_text_add(&text, ".");
-    tm_text_hex(&text, job->realtime_ns);
+    tm_text_hex(&text, job->realtime_ns + tries);
     tm_text_add(&text, ".tmp");
     if (text.cut)
         outcome->temporary[0] = '\0';
@@ -113,11 +125,14 @@ int tm_out_open(const struct tm_job *job, const char *program)
     int error = find_free(job, program);
     if (error != 0)
         return -error;
-    name_temporary(job);
-    if (outcome->temporary[0] == '\0')
-        return -ENAMETOOLONG;
     set_step(outcome, "open");
-    int fd = tm_sys_open(outcome->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    int fd = -EEXIST;
+    for (unsigned tries = 0; fd == -EEXIST && tries < NAMES_TRIED; tries++) {
+        name_temporary(job, tries);
+        if (outcome->temporary[0] == '\0')
+            return -ENAMETOOLONG;
+        fd = tm_sys_open(outcome->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    }
     if (fd < 0)
         outcome->temporary[0] = '\0';
     return fd;

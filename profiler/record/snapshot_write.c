@@ -16,6 +16,7 @@
 #include "profiler/record/writer.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -41,7 +42,8 @@ static char program[256];
 static struct tm_spool maps, strings;
 static struct tm_snapshot_moment moments[TM_TIMELINE_MOMENTS + 1];
 
-/* Sets exe, and program: its last part, or the thread's name where there is no /proc. */
+/* Sets exe, and program: its last part, or the thread's name where there is no /proc. That it is a
+ * name in any directory, and a line in any list, is seen to: it may be anything. */
 static void find_program(int pid)
 {
     static const char deleted[] = " (deleted)";
@@ -61,8 +63,11 @@ static void find_program(int pid)
         used = strlen(thread_name);
     }
     struct tm_text text = tm_text_in(program, sizeof program);
-    for (size_t i = 0; i < used; i++)
-        tm_text_bytes(&text, name[i] == '/' ? "_" : name + i, 1);
+    bool dots = strspn(name, ".") >= used;
+    for (size_t i = 0; i < used; i++) {
+        unsigned char c = (unsigned char)name[i];
+        tm_text_bytes(&text, c < 0x20 || c == 0x7f || c == '/' || dots ? "_" : name + i, 1);
+    }
 }
 
 /* Keeps of the environment what explains a heap, and nothing that could be a secret. */
@@ -206,7 +211,7 @@ void tm_snapshot_say_failure(const struct tm_outcome *outcome)
     tm_text_add(&text, outcome->step);
     if (outcome->path[0] != '\0') {
         tm_text_add(&text, " ");
-        tm_text_add(&text, outcome->path);
+        tm_text_shown(&text, outcome->path, strlen(outcome->path));
     }
     if (outcome->error != ECHILD) {
         tm_text_add(&text, ": ");

@@ -81,14 +81,40 @@ void tm_text_error(struct tm_text *text, int error)
     tm_text_add(text, ")");
 }
 
+/* Bytes of the character at the start, if it is one that a terminal only shows; 0: it is a control
+ * character, or no UTF-8. */
+static size_t shown_bytes(const char *bytes, size_t count)
+{
+    unsigned char first = (unsigned char)bytes[0];
+    if (first < 0x80)
+        return first >= 0x20 && first != 0x7f;
+    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || length > count ||
+        (first == 0xc2 && (unsigned char)bytes[1] < 0xa0))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if (((unsigned char)bytes[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+void tm_text_shown(struct tm_text *text, const char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count;) {
+        size_t length = shown_bytes(bytes + i, count - i);
+        if (length > 0)
+            tm_text_bytes(text, bytes + i, length);
+        else
+            tm_text_add(text, "?");
+        i += length > 0 ? length : 1;
+    }
+}
+
 void tm_text_quoted(struct tm_text *text, const char *bytes, size_t count)
 {
     bool shortened = count > 64;
     tm_text_add(text, "'");
-    for (size_t i = 0; i < (shortened ? 64 : count); i++) {
-        unsigned char c = (unsigned char)bytes[i];
-        tm_text_bytes(text, c < 0x20 || c == 0x7f ? "?" : bytes + i, 1);
-    }
+    tm_text_shown(text, bytes, shortened ? 64 : count);
     tm_text_add(text, shortened ? "…'" : "'");
 }
 

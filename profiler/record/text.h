@@ -26,7 +26,9 @@ void tm_text_hex(struct tm_text *text, uint64_t value);
 void tm_text_size(struct tm_text *text, uint64_t bytes);
 /* "Permission denied (13)". error: a positive errno. */
 void tm_text_error(struct tm_text *text, int error);
-/* A stretch of somebody else's text, cut at 64 bytes, control characters shown as '?'. */
+/* A stretch of somebody else's text; what is no character, or one that a terminal obeys, as '?'. */
+void tm_text_shown(struct tm_text *text, const char *bytes, size_t count);
+/* The same in quotes, cut at 64 bytes. */
 void tm_text_quoted(struct tm_text *text, const char *bytes, size_t count);
 
 /* Reads a decimal number at *at and moves *at behind it. False: no digit there, or it does not fit

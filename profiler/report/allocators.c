@@ -4,6 +4,7 @@
 #include "profiler/report/allocators.h"
 
 #include "profiler/report/command.h"
+#include "profiler/report/report_format.h"
 #include "profiler/report/spawn.h"
 
 #include <limits.h>
@@ -114,6 +115,8 @@ bool tm_allocators_insert(struct tm_allocator_set *set, unsigned at, struct tm_a
 static bool append(struct tm_allocator_set *set, const char *name, char *library)
 {
     struct tm_allocator allocator = {.name = strdup(name), .library = library};
+    if (allocator.name)
+        tm_make_plain(allocator.name);
     allocator.tidemark = strcmp(name, "tidemark") == 0;
     allocator.reference = strcmp(name, "glibc") == 0 && !library;
     return tm_allocators_insert(set, set->count, allocator);

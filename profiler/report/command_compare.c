@@ -6,6 +6,7 @@
 #include "profiler/report/chart.h"
 #include "profiler/report/command.h"
 #include "profiler/report/compare_output.h"
+#include "profiler/report/report_format.h"
 #include "profiler/report/spawn.h"
 
 #include <errno.h>
@@ -440,6 +441,8 @@ static int prepare_and_compare(const struct settings *settings)
     if (status == 0 && !can_write(settings))
         status = 1;
     char *command = join(settings->command);
+    if (command)
+        tm_make_plain(command);
     all.command = command;
     all.runs = calloc((size_t)TM_ALLOCATORS_MOST * all.repeat, sizeof *all.runs);
     if (status == 0 && all.runs && command)

@@ -1,16 +1,22 @@
 /* compare_export.c: the comparison for other programs: CSV and JSON. See compare_output.h. */
 #include "profiler/report/compare_output.h"
+#include "profiler/report/report_format.h"
 
 #include <math.h>
 #include <string.h>
 
+/* A spreadsheet would take what begins with one of these for a formula: in front of them it takes a
+ * quote for "this is text". */
+static const char formula[] = "=+-@";
+
 static void csv_text(FILE *out, const char *text)
 {
-    if (!strpbrk(text, ",\"\n\r")) {
+    bool quoted = *text && strchr(formula, *text);
+    if (!quoted && !strpbrk(text, ",\"\n\r")) {
         fputs(text, out);
         return;
     }
-    fputc('"', out);
+    fputs(quoted ? "\"'" : "\"", out);
     for (; *text; text++) {
         if (*text == '"')
             fputc('"', out);
@@ -67,17 +73,7 @@ void tm_compare_write_summary(FILE *out, const struct tm_comparison *all)
 
 static void json_text(FILE *out, const char *text)
 {
-    fputc('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc(c, out);
-    }
-    fputc('"', out);
+    tm_print_json_string(out, text, strlen(text));
 }
 
 static void json_run(FILE *out, const struct tm_compare_run *run)

@@ -5,6 +5,7 @@
  */
 #include "profiler/report/compare_run.h"
 
+#include "profiler/report/report_format.h"
 #include "profiler/report/spawn.h"
 
 #include <errno.h>
@@ -194,6 +195,7 @@ static void look_at_mappings(struct watch *watch, pid_t pid, double seconds)
             found = true;
         else if (is_allocator(name))
             snprintf(watch->run->brought, sizeof watch->run->brought, "%s", name);
+        tm_make_plain(watch->run->brought);
     }
     free(line);
     fclose(maps);

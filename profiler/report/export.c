@@ -1,6 +1,8 @@
 /* export.c: see export.h. */
 #include "profiler/report/export.h"
 
+#include "profiler/report/report_format.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -149,34 +151,13 @@ struct tm_export_stack tm_export_stack(struct tm_export *export, size_t index)
     return stack;
 }
 
-/* Bytes of the UTF-8 character that text begins with; 0 if it is none, or a control character. */
-static size_t character(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (at[0] < 0x80)
-        return at[0] >= 0x20 && at[0] != 0x7f;
-    size_t length = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-    if (at[0] < 0xc2 || at[0] > 0xf4)
-        return 0;
-    uint32_t value = at[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        value = value << 6 | (at[i] & 0x3fU);
-    }
-    bool control = value < 0xa0 || value == 0x2028 || value == 0x2029;
-    bool surrogate = value >= 0xd800 && value < 0xe000;
-    return value < least[length] || value > 0x10ffff || control || surrogate ? 0 : length;
-}
-
 struct tm_export_text tm_export_clean(const char *text, const char *separators, char instead)
 {
     struct tm_export_text clean;
     size_t used = 0;
     enum { DOTS = 3 };
     while (*text) {
-        size_t length = character(text);
+        size_t length = tm_plain_character(text, strnlen(text, 4));
         size_t bytes = length ? length : 1;
         if (used + bytes > TM_EXPORT_NAME - DOTS) {
             memcpy(clean.text + used, "...", DOTS);

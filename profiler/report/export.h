@@ -45,7 +45,7 @@ void tm_export_close(struct tm_export *export);
 /* The stack at an index below stack_count. */
 struct tm_export_stack tm_export_stack(struct tm_export *export, size_t index);
 
-/* A text that is UTF-8 and has no control characters, cut to TM_EXPORT_NAME bytes; characters of
+/* A text that is UTF-8 and plain (report_format.h), cut to TM_EXPORT_NAME bytes; characters of
  * `separators` (ASCII) become `instead`. */
 struct tm_export_text {
     char text[TM_EXPORT_NAME + 1];

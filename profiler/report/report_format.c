@@ -143,6 +143,23 @@ static bool is_unsafe(uint32_t code)
            code == 0xfeff || (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
 }
 
+size_t tm_plain_character(const char *text, size_t length)
+{
+    uint32_t code = 0;
+    size_t taken = decode((const unsigned char *)text, length, &code);
+    return taken == 0 || is_unsafe(code) ? 0 : taken;
+}
+
+void tm_make_plain(char *text)
+{
+    while (*text != '\0') {
+        size_t taken = tm_plain_character(text, strnlen(text, 4));
+        if (taken == 0)
+            *text = *text == '\n' || *text == '\t' ? ' ' : '?';
+        text += taken > 0 ? taken : 1;
+    }
+}
+
 /* Columns of a shown character, never too few: scripts that may be wide count as wide. */
 static size_t columns_of(uint32_t code)
 {
@@ -212,7 +229,9 @@ void tm_print_json_string(FILE *out, const char *text, size_t length)
         }
         if (code == '"' || code == '\\')
             fprintf(out, "\\%c", (char)code);
-        else if (code < 0x20 || code == 0x7f || (code < 0x10000 && is_unsafe(code)))
+        else if (is_unsafe(code) && code >= 0x10000)
+            fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
+        else if (is_unsafe(code))
             fprintf(out, "\\u%04x", code);
         else
             fwrite(text + at, 1, taken, out);

@@ -27,6 +27,14 @@ struct tm_words tm_words_percent(uint64_t part,
  * (error 0) the figure alone; few: "~1.2 MiB (too few)". */
 struct tm_words tm_words_error(double bytes, double error, bool few);
 
+/* Bytes of the UTF-8 character that text begins with, if it can be shown as it is, in whatever
+ * place; 0: it is none, or one that a terminal obeys or that changes how others look. length > 0.
+ */
+size_t tm_plain_character(const char *text, size_t length);
+
+/* Makes every such byte a '?', and blanks a blank: for text that is put into sentences. */
+void tm_make_plain(char *text);
+
 /* Writes at most `columns` columns of `length` bytes as text that cannot move a terminal's cursor:
  * control characters, invisible direction marks and bytes that are not UTF-8 become \xNN or
  * \u{NNNN}. utf8: whether the terminal shows UTF-8; if not, everything outside ASCII is escaped.

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <langinfo.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,7 +356,6 @@ int tm_command_diff(int argc, char **argv)
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;
-    setlocale(LC_CTYPE, "");
     struct input *inputs = calloc(options.count, sizeof *inputs);
     if (!inputs) {
         tm_error("there is not enough memory to compare %zu snapshots", options.count);

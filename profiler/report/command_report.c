@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <langinfo.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +181,6 @@ int tm_command_report(int argc, char **argv)
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;
-    setlocale(LC_CTYPE, "");
     struct tm_snapshot_file snapshot;
     struct tm_snapshot_error error;
     if (!tm_snapshot_load(options.path, &snapshot, &error)) {

@@ -73,53 +73,45 @@ static uint32_t ends_needed(const struct tm_status *status)
     return open == 0 ? 1 : 2;
 }
 
-/* The pattern as the process expands it. */
-static void expand(const struct tm_target *target, unsigned number, char *to, size_t size)
-{
-    size_t used = 0;
-    to[0] = '\0';
-    if (target->out[0] != '/') {
-        char link[64], directory[PATH_MAX];
-        snprintf(link, sizeof link, "/proc/%d/cwd", (int)target->pid);
-        ssize_t length = readlink(link, directory, sizeof directory - 1);
-        directory[length > 0 ? length : 0] = '\0';
-        used = (size_t)snprintf(to, size, "%s/", directory);
-    }
-    for (const char *p = target->out; *p != '\0' && used + 1 < size; p++) {
-        int added = 1;
-        bool field = *p == '%' && p[1] != '\0';
-        if (field)
-            p++;
-        if (field && *p == 'p')
-            added = snprintf(to + used, size - used, "%d", (int)target->inner_pid);
-        else if (field && *p == 'n')
-            added = snprintf(to + used, size - used, "%u", number);
-        else if (field && *p == 'e')
-            added = snprintf(to + used, size - used, "%s", target->program);
-        else
-            snprintf(to + used, size - used, "%c", *p);
-        used += (size_t)added;
-    }
-}
-
 /* The process ended, perhaps because the signal ended what it waited for: then its snapshot is
  * whole, and only its memory cannot tell. 0 and the path of the first that is no older than
  * `since`, or 1 after printing. */
-static int written_at_the_end(const struct tm_target *target, time_t since, double timeout,
-                              char *path, size_t size)
+static int written_at_the_end(struct tm_target *target, time_t since, double timeout, char *path,
+                              size_t size)
 {
-    char inside[PATH_MAX];
+    const char *why;
     struct stat status;
+    target->apart = false; /* its root went with it */
     for (int i = 0; i < 100 && tm_target_is_alive(target); i++)
         pause_for(POLL_SECONDS);
     for (unsigned number = 1; number <= NUMBERS && !tm_target_is_alive(target); number++) {
-        expand(target, number, inside, sizeof inside);
-        if (stat(inside, &status) == 0 && status.st_mtime >= since) {
-            snprintf(path, size, "%s", inside);
+        tm_target_expand(target, number, path, size);
+        if (tm_target_look_at(target, path, &why) == TM_TARGET_FILE_OWN &&
+            lstat(path, &status) == 0 && status.st_mtime >= since)
             return 0;
-        }
     }
     return explain_silence(target, timeout);
+}
+
+/* Says that the file is not to be trusted. Always 1. */
+static int refuse_file(const struct tm_target *target, const char *inside, const char *why)
+{
+    tm_error(
+        "'%s' is in the place of the snapshot of process %d (%s), but %s: it may be somebody's "
+        "trap, or the file system keeps no owners; set TIDEMARK=out=PATH to a directory that "
+        "only that user writes to",
+        inside, (int)target->pid, target->program, why);
+    return 1;
+}
+
+/* The path that the process tells. 0 and that as this command can open it, or 1 after printing. */
+static int take_file(struct tm_target *target, const char *inside, char *path, size_t size)
+{
+    const char *why;
+    if (tm_target_look_at(target, inside, &why) == TM_TARGET_FILE_STRANGE)
+        return refuse_file(target, inside, why);
+    tm_target_outside_path(target, inside, path, size);
+    return 0;
 }
 
 /* Waits by the counters in its memory. 0 and the path, or 1 after printing. */
@@ -159,52 +151,67 @@ static int wait_by_counters(struct tm_target *target, double timeout, char *path
             strerror(target->status.last_error));
         return 1;
     }
-    tm_target_outside_path(target, target->status.last_path, path, size);
-    return 0;
+    return take_file(target, target->status.last_path, path, size);
 }
 
-/* Where its memory may not be read, the next file of the pattern tells by appearing. 0 and its
- * path, or 1 after printing. */
-static int next_file(const struct tm_target *target, char *path, size_t size)
+/* Where its memory may not be read, the next file of the pattern tells by appearing: the number of
+ * the first that is not there; 0 after printing. */
+static unsigned next_number(struct tm_target *target)
 {
-    char inside[PATH_MAX];
+    char path[PATH_MAX];
+    const char *why;
     for (unsigned number = 1; number <= NUMBERS; number++) {
-        expand(target, number, inside, sizeof inside);
-        tm_target_outside_path(target, inside, path, size);
-        if (access(path, F_OK) != 0)
-            return 0;
+        tm_target_expand(target, number, path, sizeof path);
+        if (tm_target_look_at(target, path, &why) == TM_TARGET_FILE_NONE)
+            return number;
     }
     tm_error("%s exists already, so process %d (%s) would write no new one: remove it", path,
              (int)target->pid, target->program);
-    return 1;
+    return 0;
 }
 
-static int wait_for_file(const struct tm_target *target, double timeout, const char *path)
+/* What somebody else puts there meanwhile is passed over, as the process does. */
+static int wait_for_file(struct tm_target *target, double timeout, unsigned number, char *path,
+                         size_t size)
 {
+    char inside[PATH_MAX], next[PATH_MAX];
     double start = now();
-    while (access(path, F_OK) != 0) {
+    tm_target_expand(target, number, inside, sizeof inside);
+    for (;;) {
+        const char *why;
+        enum tm_target_file file = tm_target_look_at(target, inside, &why);
+        if (file == TM_TARGET_FILE_OWN)
+            break;
+        if (file == TM_TARGET_FILE_STRANGE) {
+            tm_target_expand(target, ++number, next, sizeof next);
+            if (strcmp(next, inside) == 0)
+                return refuse_file(target, inside, why);
+            memcpy(inside, next, sizeof inside);
+            continue;
+        }
         if (now() - start > timeout || !tm_target_is_alive(target))
             return explain_silence(target, timeout);
         pause_for(POLL_SECONDS);
     }
+    tm_target_outside_path(target, inside, path, size);
     return 0;
 }
 
-static int take(const char *pid, double timeout, char *path, size_t size)
+static int take(const char *pid, double timeout, struct tm_target *target, char *path, size_t size)
 {
-    struct tm_target target;
-    int result = tm_target_find(pid, &target);
+    unsigned number = 0;
+    int result = tm_target_find(pid, target);
     if (result == 0)
-        result = tm_target_check_signal(&target);
+        result = tm_target_check_signal(target);
     if (result != 0)
         return result;
-    if (target.status_at == 0 && next_file(&target, path, size) != 0)
+    if (target->status_at == 0 && (number = next_number(target)) == 0)
         return 1;
-    result = tm_target_send(&target, TM_REQUEST_SNAPSHOT);
+    result = tm_target_send(target, TM_REQUEST_SNAPSHOT);
     if (result != 0)
         return result;
-    return target.status_at != 0 ? wait_by_counters(&target, timeout, path, size)
-                                 : wait_for_file(&target, timeout, path);
+    return target->status_at != 0 ? wait_by_counters(target, timeout, path, size)
+                                  : wait_for_file(target, timeout, number, path, size);
 }
 
 struct options {
@@ -234,6 +241,7 @@ int tm_command_snapshot(int argc, char **argv)
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     char path[PATH_MAX];
+    struct tm_target target;
     struct options options = {.timeout = 30};
     int result = tm_parse_options(argc, argv, known, print_help, take_option, &options);
     if (result >= 0)
@@ -242,13 +250,12 @@ int tm_command_snapshot(int argc, char **argv)
         print_help(stderr);
         return 2;
     }
-    result = take(argv[optind], options.timeout, path, sizeof path);
+    result = take(argv[optind], options.timeout, &target, path, sizeof path);
     if (result != 0)
         return result;
     if (options.report) {
         char *arguments[] = {(char *)"report", path, NULL};
         return tm_command_report(2, arguments);
     }
-    puts(path);
-    return 0;
+    return tm_target_print_path(&target, path) ? 0 : 1;
 }

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <langinfo.h>
-#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -316,7 +315,6 @@ int tm_command_top(int argc, char **argv)
     int result = parse(argc, argv, &options);
     if (result >= 0)
         return result;
-    setlocale(LC_CTYPE, "");
     struct tm_top top = {.key = options.key};
     if (options.once || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         result = run_once(&top, &options);

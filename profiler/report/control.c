@@ -63,6 +63,11 @@ static const char *signal_name(int number)
     return name;
 }
 
+bool tm_target_field(const struct tm_target *target, const char *name, char *value, size_t size)
+{
+    return process_field(target->pid, name, value, size);
+}
+
 char tm_target_state(const struct tm_target *target)
 {
     char value[64];
@@ -176,24 +181,6 @@ static bool is_32_bit(pid_t pid)
     if (fd >= 0)
         close(fd);
     return result;
-}
-
-static void find_program(struct tm_target *target)
-{
-    char path[64], exe[PATH_MAX];
-    static const char deleted[] = " (deleted)";
-    snprintf(path, sizeof path, "/proc/%d/exe", (int)target->pid);
-    ssize_t length = readlink(path, exe, sizeof exe - 1);
-    if (length <= 0) {
-        process_field(target->pid, "Name", target->program, sizeof target->program);
-        return;
-    }
-    exe[length] = '\0';
-    if ((size_t)length > sizeof deleted - 1 &&
-        strcmp(exe + length - (sizeof deleted - 1), deleted) == 0)
-        exe[(size_t)length - (sizeof deleted - 1)] = '\0';
-    const char *slash = strrchr(exe, '/');
-    snprintf(target->program, sizeof target->program, "%.255s", slash != NULL ? slash + 1 : exe);
 }
 
 static bool is_apart(pid_t pid)
@@ -317,7 +304,8 @@ int tm_target_find(const char *text, struct tm_target *target)
     int pid = (int)target->pid;
     if (check_kind(target) != 0)
         return 1;
-    find_program(target);
+    tm_target_find_program(target);
+    tm_target_find_users(target);
     if (kill(target->pid, 0) != 0 && errno == EPERM) {
         process_field(target->pid, "Uid", value, sizeof value);
         tm_error("process %d (%s) belongs to user %d and may not be signalled: run this command as "
@@ -429,12 +417,4 @@ int tm_target_send(const struct tm_target *target, enum tm_request request)
     tm_error("%s could not be sent to process %d (%s): %s", signal_name(target->status.signal),
              (int)target->pid, target->program, strerror(errno));
     return 1;
-}
-
-void tm_target_outside_path(const struct tm_target *target, const char *path, char *to, size_t size)
-{
-    if (target->apart)
-        snprintf(to, size, "/proc/%d/root%s", (int)target->pid, path);
-    else
-        snprintf(to, size, "%s", path);
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { TM_TARGET_USERS = 8 };
+
 struct tm_target {
     pid_t pid;               /* as this command sees it */
     pid_t inner_pid;         /* as the process itself does, in its pid namespace */
@@ -19,8 +21,10 @@ struct tm_target {
     struct tm_status status; /* as last read, 0 beyond its `bytes`; without memory only `signal`,
                                 which its environment tells */
     char out[1024];          /* the out pattern that its environment tells */
-    char program[256];       /* its name */
-    bool apart;              /* it has another mount namespace or root directory */
+    char program[256];       /* its name, for people: plain (report_format.h) */
+    char file[256];          /* the same as it is */
+    uid_t users[TM_TARGET_USERS]; /* the four that it is and has, and those of the look before */
+    bool apart;                   /* it has another mount namespace or root directory */
 };
 
 /* Finds the process that text names. 0, or the command's exit status after printing what is wrong.
@@ -53,6 +57,29 @@ bool tm_target_is_alive(const struct tm_target *target);
 bool tm_target_is_pending(const struct tm_target *target);
 /* 'T' stopped, 'R' running…, as /proc/PID/status has it; '?' if not readable. */
 char tm_target_state(const struct tm_target *target);
+
+/* What follows "name:" in /proc/PID/status, without leading blanks; false if it is not there. */
+bool tm_target_field(const struct tm_target *target, const char *name, char *value, size_t size);
+
+/* Fills program and file; users. */
+void tm_target_find_program(struct tm_target *target);
+void tm_target_find_users(struct tm_target *target);
+
+enum tm_target_file {
+    TM_TARGET_FILE_NONE,    /* nothing is there, as far as this command may look */
+    TM_TARGET_FILE_OWN,     /* a regular file of the process's user */
+    TM_TARGET_FILE_STRANGE, /* something else, which is nobody's snapshot of this process */
+};
+
+/* What is under a path of the process's; *why says what is strange. */
+enum tm_target_file tm_target_look_at(struct tm_target *target, const char *path, const char **why);
+
+/* The path of its snapshot of that number, by `out`. */
+void tm_target_expand(const struct tm_target *target, unsigned number, char *to, size_t size);
+
+/* Prints a path as one line: on a terminal nothing of it is obeyed. False after saying that it is
+ * no line. */
+bool tm_target_print_path(const struct tm_target *target, const char *path);
 
 /* path as this command can open it: through /proc/PID/root if the process is apart. */
 void tm_target_outside_path(const struct tm_target *target, const char *path, char *to,

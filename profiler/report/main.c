@@ -1,9 +1,14 @@
 /* main.c: `tidemark`: picks the command and prints what there is. Owns nothing else. */
 #include "profiler/report/command.h"
+#include "profiler/report/report_format.h"
 
+#include <langinfo.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -27,14 +32,32 @@ static const struct {
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
+/* Names in it may be anybody's. Backslashes stay as they are, since parts may be escaped already.
+ */
+static void print_message(const char *text)
+{
+    bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    while (*text != '\0') {
+        size_t length = strcspn(text, "\\");
+        tm_print_escaped(stderr, text, length, SIZE_MAX, utf8);
+        text += length;
+        if (*text == '\\')
+            fputc(*text++, stderr);
+    }
+}
+
 void tm_error(const char *format, ...)
 {
+    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    fputs("tidemark: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    int length = vasprintf(&text, format, arguments);
     va_end(arguments);
+    fputs("tidemark: ", stderr);
+    print_message(length < 0 ? "there is not enough memory to say why" : text);
+    fputc('\n', stderr);
+    if (length >= 0)
+        free(text);
 }
 
 static bool is_help(const char *argument)
@@ -69,6 +92,7 @@ static void print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, "");
     if (argc < 2) {
         print_help(stderr);
         return 2;

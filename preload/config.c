@@ -100,12 +100,15 @@ static bool is_out_pattern(struct piece value)
 {
     if (value.start == value.end || length_of(value) >= TM_OUT_BYTES || value.end[-1] == '/')
         return false;
-    for (const char *p = value.start; p < value.end; p++)
+    for (const char *p = value.start; p < value.end; p++) {
+        if (*p == '\n') /* a snapshot tells the configuration in lines */
+            return false;
         if (*p == '%') {
             p++;
             if (p == value.end || strchr("pne%", *p) == NULL)
                 return false;
         }
+    }
     return true;
 }
 
@@ -263,7 +266,10 @@ static void describe(struct tm_config *config, uint64_t interval)
         line(&text, "at", "off");
     else
         line_of_number(&text, "at", record->at_bytes, "");
-    line_of_number(&text, "timeline", interval, "ms");
+    if (interval == 0)
+        line(&text, "timeline", "off");
+    else
+        line_of_number(&text, "timeline", interval, "ms");
     line(&text, "children", record->children ? "yes" : "no");
     line(&text, "live", record->live ? "yes" : "no");
     if (!config->retain_set)
@@ -339,8 +345,8 @@ static const char *take_pair(struct tm_config *config, struct piece key, struct 
         record->signal = number;
     } else if (equals(key, "out")) {
         if (!is_out_pattern(value))
-            return "a file's path of at most 511 bytes, in which %p is the pid, %n the number, "
-                   "%e the program and %% a percent sign";
+            return "a file's path of at most 511 bytes in one line, in which %p is the pid, %n the "
+                   "number, %e the program and %% a percent sign";
         memcpy(record->out, value.start, length_of(value));
         record->out[length_of(value)] = '\0';
     } else if (equals(key, "exit")) {

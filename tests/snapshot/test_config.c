@@ -128,6 +128,7 @@ static void out_patterns(void **state)
     assert_int_equal(complaints("out=/dir/"), 1);
     assert_int_equal(complaints("out=/x%q"), 1);
     assert_int_equal(complaints("out=/x%"), 1);
+    assert_int_equal(complaints("out=/x\nsites=all"), 1); /* a line of the snapshot's each */
     assert_string_equal(config.record.out, "/tmp/tidemark.%e.%p.%n.heap");
     memset(value + 5, 'a', TM_OUT_BYTES - 2);
     assert_int_equal(complaints(value), 0); /* 511 bytes: the longest */
@@ -304,7 +305,7 @@ static void lines_in_force(void **state)
                "children=no,retain=4K");
     assert_string_equal(config.record.lines,
                         "sites=all\nrate=1024\nthreads=yes\nseed=7\nsignal=12\nout=/x\n"
-                        "exit=none\nat=500000\ntimeline=0ms\nchildren=no\nlive=yes\nretain=4096\n");
+                        "exit=none\nat=500000\ntimeline=off\nchildren=no\nlive=yes\nretain=4096\n");
     complaints("sites=sample");
     assert_non_null(strstr(config.record.lines, "sites=sample\n"));
     assert_non_null(strstr(config.record.lines, "retain=default\n"));

@@ -60,7 +60,8 @@ static void take_piece(const char *piece, size_t length, void *context)
     struct demangled *to = context;
     size_t room = TM_NAME_LIMIT - to->used;
     size_t taken = length < room ? length : room;
-    memcpy(to->text + to->used, piece, taken);
+    if (taken > 0) /* libiberty's piece of no bytes is no pointer */
+        memcpy(to->text + to->used, piece, taken);
     to->used += taken;
     if (to->used == TM_NAME_LIMIT)
         longjmp(to->full, 1);

@@ -1,11 +1,14 @@
-/* out.c: see out.h. The file is written under a temporary name in the same directory, so that a
- * half file never has the final name and the rename cannot cross file systems; the temporary name
- * is short, so that it fits where the final one does.
+/* out.c: see out.h. A half file never has the final name: the file is made without any (O_TMPFILE)
+ * and linked into its directory when it is whole, so that nothing stays of one whose writer was
+ * killed. Where the file system has no such files, or there is no /proc to link them by, it is
+ * written under a temporary name in the same directory, so that the rename cannot cross file
+ * systems; that name is short, so that it fits where the final one does. A link may be refused
+ * where a file may be made (AppArmor): then it is copied to one with a temporary name.
  *
  * The directory may be one that everybody writes to (/tmp). What is there already, of whatever
- * kind, is never opened, followed, written to or replaced: the temporary file is made anew or not
- * at all, for its owner alone, and takes the final name only if nothing has it. Others can take
- * names beforehand, as these can be guessed; they cannot take them all.
+ * kind, is never opened, followed, written to or replaced: the file is made anew or not at all, for
+ * its owner alone, and takes the final name only if nothing has it. Others can take names
+ * beforehand, as these can be guessed; they cannot take them all.
  */
 #include "profiler/record/out.h"
 
@@ -101,13 +104,19 @@ static int find_free(const struct tm_job *job, const char *program)
     return EEXIST;
 }
 
+/* The directory of the file, with its last slash; "" is the current one. */
+static void add_directory(struct tm_text *text, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL)
+        tm_text_bytes(text, path, (size_t)(slash + 1 - path));
+}
+
 static void name_temporary(const struct tm_job *job, unsigned tries)
 {
     struct tm_outcome *outcome = job->outcome;
-    const char *slash = strrchr(outcome->path, '/');
     struct tm_text text = tm_text_in(outcome->temporary, sizeof outcome->temporary);
-    if (slash != NULL)
-        tm_text_bytes(&text, outcome->path, (size_t)(slash + 1 - outcome->path));
+    add_directory(&text, outcome->path);
     tm_text_add(&text, ".tidemark.");
     tm_text_number(&text, (uint64_t)job->pid);
     tm_text_add(&text, ".");
@@ -117,14 +126,10 @@ static void name_temporary(const struct tm_job *job, unsigned tries)
         outcome->temporary[0] = '\0';
 }
 
-int tm_out_open(const struct tm_job *job, const char *program)
+/* A file with a temporary name: its descriptor, or a negative errno. */
+static int open_named(const struct tm_job *job)
 {
     struct tm_outcome *outcome = job->outcome;
-    outcome->number = job->number;
-    set_step(outcome, "name");
-    int error = find_free(job, program);
-    if (error != 0)
-        return -error;
     set_step(outcome, "open");
     int fd = -EEXIST;
     for (unsigned tries = 0; fd == -EEXIST && tries < NAMES_TRIED; tries++) {
@@ -136,6 +141,45 @@ int tm_out_open(const struct tm_job *job, const char *program)
     if (fd < 0)
         outcome->temporary[0] = '\0';
     return fd;
+}
+
+/* By which name an open file can be linked to. The calling thread may have a descriptor table of
+ * its own. */
+static const char *path_of_descriptor(int fd)
+{
+    static char path[64];
+    struct tm_text text = tm_text_in(path, sizeof path);
+    tm_text_add(&text, "/proc/thread-self/fd/");
+    tm_text_number(&text, (uint64_t)fd);
+    return path;
+}
+
+/* A file without a name, to which one can be given; negative: there is none to be had. */
+static int open_unnamed(const struct tm_job *job)
+{
+    static char directory[TM_PATH_BYTES];
+    struct tm_text text = tm_text_in(directory, sizeof directory);
+    add_directory(&text, job->outcome->path);
+    if (text.used == 0)
+        tm_text_add(&text, ".");
+    int fd = tm_sys_open(directory, O_RDWR | O_TMPFILE, 0600);
+    if (fd >= 0 && !exists(path_of_descriptor(fd))) {
+        tm_sys_close(fd);
+        return -ENOENT;
+    }
+    return fd;
+}
+
+int tm_out_open(const struct tm_job *job, const char *program)
+{
+    struct tm_outcome *outcome = job->outcome;
+    outcome->number = job->number;
+    set_step(outcome, "name");
+    int error = find_free(job, program);
+    if (error != 0)
+        return -error;
+    int fd = open_unnamed(job);
+    return fd >= 0 ? fd : open_named(job);
 }
 
 static int rename_to_free(const char *from, const char *to)
@@ -156,30 +200,96 @@ static int rename_to_free(const char *from, const char *to)
     return (int)-error;
 }
 
-int tm_out_commit(const struct tm_job *job, const char *program)
+static int give_name(const struct tm_outcome *outcome, int fd)
+{
+    if (outcome->temporary[0] != '\0')
+        return rename_to_free(outcome->temporary, outcome->path);
+    return (int)-tm_sys6(SYS_linkat, AT_FDCWD, (long)path_of_descriptor(fd), AT_FDCWD,
+                         (long)outcome->path, AT_SYMLINK_FOLLOW, 0);
+}
+
+/* The file's final name, or with a higher number if somebody was quicker. 0 or an errno. */
+static int give_free_name(const struct tm_job *job, const char *program, int fd)
 {
     struct tm_outcome *outcome = job->outcome;
-    int error = EEXIST;
     set_step(outcome, "rename");
-    for (unsigned tries = 0; tries < NUMBERS_TRIED; tries++) {
-        error = rename_to_free(outcome->temporary, outcome->path);
-        if (error != EEXIST || !has_number(job->settings->out))
+    int error = give_name(outcome, fd);
+    for (unsigned tries = 1;
+         error == EEXIST && tries < NUMBERS_TRIED && has_number(job->settings->out); tries++) {
+        outcome->number++;
+        error = find_free(job, program);
+        if (error != 0)
             break;
-        outcome->number++; /* somebody was quicker */
-        int none = find_free(job, program);
-        if (none != 0) {
-            error = none;
-            break;
-        }
+        error = give_name(outcome, fd);
     }
-    if (error != 0)
-        tm_out_abandon(job);
+    return error;
+}
+
+static int copy_bytes(int from, int to)
+{
+    static char buffer[16 * 1024];
+    for (uint64_t offset = 0;;) {
+        long got = tm_sys_pread(from, buffer, sizeof buffer, offset);
+        if (got == 0)
+            return 0;
+        for (long at = 0; at < got;) {
+            long done = tm_sys_write(to, buffer + at, (size_t)(got - at));
+            if (done <= 0 && done != -EINTR)
+                return done == 0 ? EIO : (int)-done;
+            at += done > 0 ? done : 0;
+        }
+        if (got < 0 && got != -EINTR)
+            return (int)-got;
+        offset += got > 0 ? (uint64_t)got : 0;
+    }
+}
+
+/* The same content in a file with a temporary name; it is open instead of *fd. */
+static int copy_to_named(const struct tm_job *job, int *fd)
+{
+    int named = open_named(job);
+    if (named < 0)
+        return -named;
+    set_step(job->outcome, "write");
+    int error = copy_bytes(*fd, named);
+    tm_sys_close(*fd);
+    *fd = named;
+    return error;
+}
+
+/* Some file systems tell of a full disk only here. */
+static int close_file(int fd)
+{
+    return (int)-tm_sys3(SYS_close, fd, 0, 0);
+}
+
+int tm_out_commit(const struct tm_job *job, const char *program, int fd)
+{
+    struct tm_outcome *outcome = job->outcome;
+    int error = 0;
+    if (outcome->temporary[0] == '\0') {
+        error = give_free_name(job, program, fd);
+        if (error == 0 || error == EEXIST) {
+            tm_sys_close(fd);
+            return error;
+        }
+        error = copy_to_named(job, &fd);
+    }
+    int closed = close_file(fd);
+    if (error == 0)
+        error = closed;
+    if (error == 0)
+        error = give_free_name(job, program, -1);
+    if (error != 0 && outcome->temporary[0] != '\0')
+        tm_sys3(SYS_unlink, (long)outcome->temporary, 0, 0);
     outcome->temporary[0] = '\0';
     return error;
 }
 
-void tm_out_abandon(const struct tm_job *job)
+void tm_out_abandon(const struct tm_job *job, int fd)
 {
-    tm_sys3(SYS_unlink, (long)job->outcome->temporary, 0, 0);
+    tm_sys_close(fd);
+    if (job->outcome->temporary[0] != '\0')
+        tm_sys3(SYS_unlink, (long)job->outcome->temporary, 0, 0);
     job->outcome->temporary[0] = '\0';
 }

@@ -188,14 +188,10 @@ void tm_snapshot_write(const struct tm_job *job)
     int error = fd < 0 ? -fd : 0;
     if (error == 0) {
         error = write_sections(job, fd, rss_bytes, pid);
-        /* Some file systems tell of a full disk only here. */
-        long closed = tm_sys3(SYS_close, fd, 0, 0);
-        if (error == 0 && closed < 0)
-            error = (int)-closed;
         if (error == 0)
-            error = tm_out_commit(job, program);
+            error = tm_out_commit(job, program, fd);
         else
-            tm_out_abandon(job);
+            tm_out_abandon(job, fd);
     }
     outcome->error = error;
     if (error != 0)

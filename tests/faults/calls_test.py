@@ -48,6 +48,16 @@ def faults_of(part, setting, whose, seed):
                     yield part, (*WHOSE[whose], '--fail', f'{kind}:{error}:{nth}:{calls}'), setting
 
 
+# A snapshot is written nonetheless: a file gets its name in another way, the copy is not made, nor the thread.
+NONETHELESS = ['rename:EPERM:1:1', 'rename:EACCES:1:1', 'rename:ENOSYS:1:2', 'rename:EEXIST:1:3', 'clone:EAGAIN:1:1',
+               'clone:EAGAIN:2:1', 'clone:EAGAIN:1:0', 'read:EINTR:3:5', 'write:EINTR:1:3', 'barrier:ENOSYS:1:0']
+
+
+def wrong_nonetheless(run):
+    """None, or what must not be where two snapshots are due."""
+    return run.wrong() or (None if len(run.whole) == 2 else f'{run.whole} is not two snapshots')
+
+
 def pairs_of(part, count, seed):
     """Two kinds of failures at once, at random places."""
     numbers = random.Random(f'{seed}{part}')
@@ -70,6 +80,7 @@ def main():
                 judge.all(faults_of(part, setting, whose, seed))
         judge.all(pairs_of(part, 300 if EVERYTHING else 4, seed))
         print(f'{part}: {judge.runs} runs so far, this part took {time.monotonic() - start:.1f} s', flush=True)
+    judge.all((('snapshot', ('--library', 'libtidemark', '--fail', fault)) for fault in NONETHELESS), wrong_nonetheless)
     judge.end()
 
 

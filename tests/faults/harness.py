@@ -39,15 +39,29 @@ def is_whole(path):
     return False
 
 
+def has_unnamed_files():
+    """Whether the file system of temporary directories has files without a name, of which nothing stays."""
+    try:
+        os.close(os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR))
+        return True
+    except OSError:
+        return False
+
+
 class Run:
     """One run of `walk` with its own directory for snapshots; what went wrong with it, if anything."""
 
-    def __init__(self, part, options=(), settings='', seed=1, whole_only=True):
+    OLD = 'of an earlier process'
+
+    def __init__(self, part, options=(), settings='', seed=1):
         self.label = f'walk {seed} {part} under inject {" ".join(options)} {settings}'
         self.directory = tempfile.mkdtemp(prefix='tidemark-test-')
         counts = os.path.join(self.directory, 'counts')
         snapshots = os.path.join(self.directory, 'out')
         os.mkdir(snapshots)
+        old = os.path.join(snapshots, '1.heap')
+        with open(old, 'w') as file:
+            file.write(self.OLD)
         command = [INJECT, '--limit', '60', '--counts', counts, '--env', f'LD_PRELOAD={LIBRARY}',
                    '--env', f'TIDEMARK=out={snapshots}/%n.heap{settings}', *options, '--', WALK, str(seed), part]
         try:
@@ -57,6 +71,9 @@ class Run:
             if os.path.exists(counts):
                 with open(counts) as file:
                     self.counts = {kind: int(number) for kind, number in map(str.split, file)}
+            with open(old) as file:
+                self.old_stands = file.read() == self.OLD
+            os.remove(old)
             self.whole, self.other = [], []
             for name in sorted(os.listdir(snapshots)):
                 path = os.path.join(snapshots, name)
@@ -71,13 +88,20 @@ class Run:
     def injected(self):
         return self.counts.get('injected', 0)
 
+    def wrong_files(self):
+        """The same, of the files that are left, however the program ended."""
+        if not self.old_stands:
+            return 'a file that was there before is another now'
+        return f'a file that is no whole snapshot: {self.other}' if self.other else None
+
     def wrong(self):
         """None, or what must not be."""
         said = [line[len('written '):] for line in self.output.splitlines() if line.startswith('written ')]
         if self.status != 0:
             return f'exit status {self.status}'
-        if self.other:
-            return f'a file that is no whole snapshot: {self.other}'
+        wrong = self.wrong_files()
+        if wrong is not None:
+            return wrong
         if sorted(said) != self.whole:
             return f'the program was told of {said}, the files are {self.whole}'
         silent = any(f'write:{error}:' in self.label for error in ('ENOSPC', 'EIO'))
@@ -106,7 +130,7 @@ class Judge:
             self.judge(run, wrong(run))
 
     def end(self):
-        for failure in self.failures[:20]:
+        for failure in self.failures[:40]:
             print('FAILED', failure)
         print(f'{self.runs} runs, {self.injected} faults injected, {len(self.failures)} runs failed')
         if self.injected == 0:

@@ -56,11 +56,10 @@ static void never_over_another(void **state)
     assert_true(fd >= 0);
     assert_string_equal(outcome.path, theirs);
     assert_int_equal(write(fd, "ours", 4), 4);
-    close(fd);
     int other = open(theirs, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert_int_equal(write(other, "theirs", 6), 6);
     close(other);
-    assert_int_equal(tm_out_commit(&job, "prog"), 0);
+    assert_int_equal(tm_out_commit(&job, "prog", fd), 0);
     assert_string_equal(outcome.path, ours);
     assert_int_equal(outcome.number, 2);
     other = open(theirs, O_RDONLY);

@@ -7,6 +7,8 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/fast.h"
+#include "allocator/full.h"
+#include "allocator/guarded.h"
 #include "allocator/hooks.h"
 #include "allocator/large.h"
 #include "allocator/os.h"
@@ -30,6 +32,8 @@ static bool trim(void)
 {
     bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
     bool mappings = tm_large_trim();
+    if (tm_unlikely(tm_full))
+        mappings |= tm_guarded_flush();
     return tm_arena_trim() || pools || mappings;
 }
 
@@ -85,8 +89,26 @@ static inline void *take_small(unsigned size_class, bool *zero)
     return refill(size_class, zero);
 }
 
+/* check=full. Zeroed. */
+static __attribute__((noinline)) void *take_full(size_t size, size_t alignment)
+{
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    size = size == 0 ? 1 : size; /* 0 says that a block is not ours */
+    unsigned size_class = tm_full_class(size, alignment);
+    if (size_class == TM_CLASSES)
+        return take_span(size, alignment, true);
+    bool zero;
+    void *block = take_small(size_class, &zero);
+    if (block != NULL)
+        tm_full_hand_out(block, size);
+    return block;
+}
+
 static inline void *take(size_t size)
 {
+    if (tm_unlikely(tm_full))
+        return take_full(size, 16);
     bool zero;
     if (size <= TM_SMALL_MAX) {
         unsigned size_class = tm_class_of(size);
@@ -130,7 +152,8 @@ void *tm_tell(void *block, size_t requested, const struct tm_caller *caller)
     /* On a chosen page every block stays: what survives there is as it is elsewhere. Frees of warm
      * classes are on no fast path. */
     struct tm_pool *pool = tm_in_chunk(block) ? tm_pool_of(block) : NULL;
-    if (pool != NULL && why == TM_WHY_SAMPLE && tm_classes[pool->size_class].warm == 0)
+    if (pool != NULL && !pool->hardened && why == TM_WHY_SAMPLE &&
+        tm_classes[pool->size_class].warm == 0)
         block = move_apart(pool, block, requested);
     tm_tell_block(heap, block, requested, caller);
     return block;
@@ -144,7 +167,7 @@ static __attribute__((noinline)) void *take_and_tell(size_t size)
 void *tm_malloc_slow(size_t size)
 {
     /* The fast path of the larger sizes. (What comes from a bin is nothing to be told of.) */
-    if (size > TM_CLASS_DIRECT_MAX && size <= TM_SMALL_MAX) {
+    if (size > TM_CLASS_DIRECT_MAX && size <= TM_SMALL_MAX && tm_likely(!tm_full)) {
         struct tm_block **bin = &tm_heap->bin[tm_class_computed(size)];
         struct tm_block *block = *bin;
         if (tm_likely(block != NULL)) {
@@ -165,6 +188,8 @@ void *tm_calloc(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
         return no_memory();
+    if (tm_unlikely(tm_full))
+        return tm_told(take_full(bytes, 16), bytes);
     if (bytes > TM_SMALL_MAX)
         return tm_told(take_span(bytes, TM_PAGE, true), bytes);
     bool zero;
@@ -180,6 +205,8 @@ void *tm_aligned(size_t alignment, size_t size)
         return no_memory();
     if (alignment <= 16)
         return tm_malloc_fast(size);
+    if (tm_unlikely(tm_full))
+        return tm_told(take_full(size, alignment), size);
     if (alignment <= TM_PAGE && size <= TM_SMALL_MAX) {
         /* Pools lie at multiples of 64 KiB: a block size that is a multiple of the alignment gives
          * aligned blocks. The next power of two always is one. */
@@ -271,11 +298,24 @@ static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
         free_in_pool(pool, ptr);
 }
 
+/* check=full: it waits in quarantine, and one that has waited goes where it came from. */
+static void free_full(struct tm_pool *pool, void *ptr)
+{
+    tm_full_size("free", pool, ptr);
+    if (atomic_load_explicit(&pool->told, memory_order_relaxed) != 0)
+        tm_tell_freed(pool, ptr);
+    void *out = tm_full_quarantine(pool, ptr);
+    if (out != NULL)
+        free_block(tm_pool_slot(out), out);
+}
+
 /* What does not look like a live block that nobody is to be told of. */
 static __attribute__((noinline)) void free_odd(struct tm_pool *pool, void *ptr)
 {
     if (!pool->taken)
         tm_free_span(ptr);
+    else if (tm_unlikely(pool->hardened))
+        free_full(pool, ptr);
     else if (tm_unlikely(!tm_pool_is_start(pool, ptr) || !tm_pool_may_be_live(pool, ptr)))
         tm_misuse_no_block("free", ptr);
     else
@@ -303,6 +343,8 @@ static size_t own_bytes(const char *call, const void *ptr)
     struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
     if (pool == NULL)
         return tm_span_bytes(ptr);
+    if (tm_unlikely(pool->hardened))
+        return tm_full_size(call, pool, ptr);
     if (tm_unlikely(!tm_pool_is_start(pool, ptr) || !tm_pool_may_be_live(pool, ptr)))
         tm_misuse_no_block(call, ptr);
     return tm_classes[pool->size_class].block_size;
@@ -338,7 +380,7 @@ static void *move(void *ptr, size_t usable, size_t size)
 {
     void *moved = NULL;
     /* What outgrew its place will grow again: leave it room, which costs addresses only. */
-    if (size > usable && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2)
+    if (size > usable && size > TM_SMALL_MAX && size < TM_SPAN_MAX / 2 && !tm_full)
         moved = take(size + size / 4);
     if (moved == NULL)
         moved = take(size);
@@ -366,6 +408,11 @@ void *tm_realloc(void *ptr, size_t size)
             tm_misuse_no_block("realloc", ptr);
         return foreign;
     }
+    if (tm_unlikely(tm_full)) {
+        struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
+        if (pool != NULL && pool->hardened && tm_full_resize(pool, ptr, usable, size))
+            return ptr;
+    }
     bool span = usable > TM_SMALL_MAX;
     if (span && (size > TM_SMALL_MAX || size >= usable / 2)) {
         void *resized = resize_span(ptr, usable, size);
@@ -373,7 +420,7 @@ void *tm_realloc(void *ptr, size_t size)
             return tm_told(resized, size);
     }
     /* A block stays while at least half of it is in use. */
-    if (size <= usable && size >= usable / 2)
+    if (size <= usable && size >= usable / 2 && tm_likely(!tm_full))
         return ptr;
     void *moved = move(ptr, usable, size);
     if (moved != NULL)
@@ -394,6 +441,11 @@ void tm_trim_from_signal(void)
      * path. */
     tm_heap_call_for_trim();
     tm_arena_trim_try();
+}
+
+void tm_set_check_full(void)
+{
+    tm_full_start();
 }
 
 void tm_set_retain(size_t bytes, unsigned percent)

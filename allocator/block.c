@@ -7,15 +7,9 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-uintptr_t tm_block_secret;
+#include "allocator/mix.h"
 
-/* The finaliser of splitmix64 (Steele, Lea, Flood 2014). */
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
+uintptr_t tm_block_secret;
 
 void tm_block_begin(void)
 {
@@ -27,5 +21,5 @@ void tm_block_begin(void)
     if (given != NULL)
         memcpy(seed, given, sizeof seed);
     /* Odd: a block's address and a link are not, so no block has the mark 0, which is "none". */
-    tm_block_secret = (uintptr_t)(mix(seed[0] ^ mix(seed[1])) | 1);
+    tm_block_secret = (uintptr_t)(tm_mix(seed[0] ^ tm_mix(seed[1])) | 1);
 }

@@ -8,13 +8,13 @@ bool tm_cells_make(const void *address)
     struct tm_chunk *chunk = tm_chunk_of(address);
     if (atomic_load_explicit(&chunk->cells, memory_order_acquire) != NULL)
         return true;
-    tm_cell *fresh = tm_os_map(TM_CHUNK_CELLS_BYTES);
+    tm_cell *fresh = tm_os_map_apart(TM_CHUNK_CELLS_BYTES);
     if (fresh == NULL)
         return false;
     tm_cell *expected = NULL;
     if (!atomic_compare_exchange_strong_explicit(&chunk->cells, &expected, fresh,
                                                  memory_order_acq_rel, memory_order_acquire))
-        tm_os_unmap(fresh, TM_CHUNK_CELLS_BYTES);
+        tm_os_unmap_apart(fresh, TM_CHUNK_CELLS_BYTES);
     return true;
 }
 

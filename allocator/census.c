@@ -7,6 +7,7 @@
 #include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/cell.h"
+#include "allocator/full.h"
 #include "allocator/kept.h"
 #include "allocator/large.h"
 #include "allocator/os.h"
@@ -151,7 +152,8 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         out.binned +=
             mark_list(walk, class, base, heap->sampler.rest[pool->size_class], free_blocks);
     for (uint32_t index = 0; index < class->capacity; index++)
-        if (tm_pool_uncarved(pool) >> (index * class->block_size >> TM_PAGE_SHIFT) & 1)
+        if ((tm_pool_uncarved(pool) >> (index * class->block_size >> TM_PAGE_SHIFT) & 1) != 0 ||
+            (pool->hardened && !tm_full_is_live(pool, base + (size_t)index * class->block_size)))
             free_blocks[index / 64] |= UINT64_C(1) << (index % 64);
     count_pages(&out, class, free_blocks);
     out.free_blocks = free_blocks;

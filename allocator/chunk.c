@@ -137,8 +137,10 @@ static struct tm_chunk *place_chunk(unsigned count)
     struct tm_chunk *chunk = revive(count);
     if (chunk == NULL) {
         chunk = (struct tm_chunk *)map_chunk((count + 1) * TM_ARENA);
-        if (chunk != NULL)
+        if (chunk != NULL) {
             tm_os_guard(chunk->guard, sizeof chunk->guard);
+            tm_os_guard((char *)chunk + TM_ARENA - tm_os_page(), tm_os_page());
+        }
     }
     return chunk;
 }

@@ -3,7 +3,8 @@
  * tm_arena_lock unless told.
  *
  * Metadata lies out of the blocks' way: the first arena of a chunk carries the descriptors of all
- * others, behind a guard page that stops an overrun from the chunk below. A chunk may be mapped in
+ * others, between two guard pages: one stops an overrun from the chunk below, the other what runs
+ * backwards from the first block behind. A chunk may be mapped in
  * part only (`arenas` of them, from its start) and grows in place, so that a small process, or one
  * under RLIMIT_AS, does not pay for 16 MiB.
  */
@@ -58,7 +59,8 @@ struct tm_chunk {
 #define TM_DESCRIPTORS_OFFSET ((size_t)16 * 1024)
 static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,
               "pool.h computes with it");
-static_assert(sizeof(struct tm_chunk) <= TM_ARENA, "the head takes one arena");
+static_assert(sizeof(struct tm_chunk) <= TM_ARENA - (size_t)64 * 1024,
+              "the head takes one arena, the last page of which is a guard");
 
 /* 1: the head of a chunk of ours is mapped at that multiple of TM_CHUNK, and stays so. Read without
  * a lock: whoever asks for the address of a live block reads what was stored before he got the

@@ -3,7 +3,9 @@
  */
 #include "allocator/arena.h"
 #include "allocator/cache.h"
+#include "allocator/full.h"
 #include "allocator/gate.h"
+#include "allocator/guarded.h"
 #include "allocator/kept.h"
 #include "allocator/large.h"
 #include "allocator/share.h"
@@ -16,8 +18,8 @@ void tm_start(void)
 }
 
 /* First the gate, as those who wait for a lock are on a slow path and have to get it. Then the
- * locks, in this order: threads without a heap, register, shared lists by class, mappings, kept
- * mappings, arenas.
+ * locks, in this order: threads without a heap, register, shared lists by class, both
+ * quarantines of check=full, mappings, kept mappings, arenas.
  */
 void tm_fork_prepare(void)
 {
@@ -25,6 +27,8 @@ void tm_fork_prepare(void)
     tm_thread_wait_idle();
     tm_thread_lock_all();
     tm_share_lock_all();
+    tm_lock(&tm_full_lock);
+    tm_lock(&tm_guarded_lock);
     tm_lock(&tm_large_lock);
     tm_lock(&tm_kept_lock);
     tm_lock(&tm_arena_lock);
@@ -37,6 +41,8 @@ void tm_fork_parent(void)
     tm_unlock(&tm_arena_lock);
     tm_unlock(&tm_kept_lock);
     tm_unlock(&tm_large_lock);
+    tm_unlock(&tm_guarded_lock);
+    tm_unlock(&tm_full_lock);
     tm_share_unlock_all();
     tm_thread_unlock_all();
     tm_gate_open();
@@ -48,6 +54,8 @@ void tm_fork_child(void)
     tm_lock_reset(&tm_arena_lock);
     tm_lock_reset(&tm_kept_lock);
     tm_lock_reset(&tm_large_lock);
+    tm_lock_reset(&tm_guarded_lock);
+    tm_lock_reset(&tm_full_lock);
     tm_share_reset_locks();
     tm_thread_reset_locks();
     tm_gate_reset();

@@ -13,7 +13,8 @@ struct tm_heap {
     struct tm_block *bin[TM_CLASSES];          /* free blocks for the next mallocs, of pool
                                                   current[class]; those of warm classes of any pool */
     uint8_t class_of[TM_CLASS_DIRECT_MAX + 1]; /* tm_class_direct, where malloc has its address
-                                                  already; all 0 in the two empty heaps */
+                                                  already; all 0 in the two empty heaps, and in all
+                                                  with check=full, where no request has class 0 */
     /* Blocks of 1 KiB and more go straight to the bin when they are freed, and are the next to be
      * handed out while the processor's caches have them. */
     uint8_t room[TM_CLASSES];  /* how many more may, until it is looked at how the bin grows */
@@ -77,6 +78,10 @@ void tm_heap_call_for_trim(void);
 /* Makes a heap ready for a thread, or for all threads past their end (owner: see struct tm_heap).
  */
 void tm_heap_begin(struct tm_heap *heap, uintptr_t owner);
+
+/* check=full begins: the calling thread takes nothing more from the pools that it has, and nobody
+ * owns them. What is live there is freed in vain. */
+void tm_heap_leave_behind(void);
 
 /* The heap's thread ends: gives up all its pools. */
 void tm_heap_wind_up(struct tm_heap *heap);

@@ -4,6 +4,7 @@
 #ifndef TIDEMARK_HEAP_INNER_H
 #define TIDEMARK_HEAP_INNER_H
 
+#include "allocator/full.h"
 #include "allocator/heap.h"
 
 /* How often all heaps were asked for anything: a trim, or to look what came back. */
@@ -41,7 +42,7 @@ static inline struct tm_block *tm_heap_top(const struct tm_heap *heap, unsigned 
 static inline void tm_heap_set_level(struct tm_heap *heap, unsigned size_class)
 {
     uint8_t warm = tm_classes[size_class].warm;
-    if (warm == 0)
+    if (warm == 0 || tm_unlikely(tm_full))
         return;
     heap->level[size_class] = tm_heap_top(heap, size_class);
     heap->room[size_class] =

@@ -97,7 +97,10 @@ void tm_heap_attend(struct tm_heap *heap)
 
 void tm_heap_begin(struct tm_heap *heap, uintptr_t owner)
 {
-    memcpy(heap->class_of, tm_class_direct, sizeof heap->class_of);
+    if (tm_full)
+        memset(heap->class_of, 0, sizeof heap->class_of);
+    else
+        memcpy(heap->class_of, tm_class_direct, sizeof heap->class_of);
     heap->owner = owner;
     heap->drained_limit = PAGES_KEPT;
     heap->quick_left = QUICK_REFILLS;
@@ -319,6 +322,27 @@ static void abandon(struct tm_heap *heap, struct tm_pool *pool)
     }
     atomic_store_explicit(&pool->owner, 0, memory_order_relaxed);
     tm_share(pool);
+}
+
+static void leave_behind(struct tm_heap *heap, struct tm_pool *pool)
+{
+    leave_list(pool);
+    discount(heap, pool);
+    atomic_store_explicit(&pool->owner, TM_OWNER_LEFT, memory_order_relaxed);
+}
+
+void tm_heap_leave_behind(void)
+{
+    struct tm_heap *heap = tm_heap;
+    if (heap->id == 0)
+        return;
+    bool nested = begin(heap);
+    memset(heap->class_of, 0, sizeof heap->class_of);
+    memset(heap->bin, 0, sizeof heap->bin);
+    memset(heap->room, 0, sizeof heap->room);
+    leave_all(heap, leave_behind);
+    tell_drained(heap);
+    end(heap, nested);
 }
 
 void tm_heap_wind_up(struct tm_heap *heap)

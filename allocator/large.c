@@ -14,7 +14,8 @@ struct tm_lock tm_large_lock;
 
 struct entry {
     uintptr_t address; /* 0: never used; GRAVE: free, but the probing goes on */
-    size_t bytes;      /* of the mapping */
+    size_t bytes;      /* of the mapping, or of what a guarded one has for the program */
+    size_t before;     /* what a guarded one has before that; 0: it is not guarded */
     uint64_t cell;     /* what the recorder says of it (cell.h) */
 };
 #define GRAVE ((uintptr_t)1)
@@ -52,6 +53,7 @@ static struct entry *put(uintptr_t address, size_t bytes)
         table_used++;
     table[slot].address = address;
     table[slot].bytes = bytes;
+    table[slot].before = 0;
     table[slot].cell = 0;
     return &table[slot];
 }
@@ -69,7 +71,7 @@ static bool reserve(void)
     size_t size = 256;
     while (size < (live + 1) * 4)
         size *= 2;
-    struct entry *fresh = tm_os_map(size * sizeof *fresh);
+    struct entry *fresh = tm_os_map_apart(size * sizeof *fresh);
     if (fresh == NULL)
         return (table_used + 1) < table_size;
     table = fresh;
@@ -80,9 +82,9 @@ static bool reserve(void)
     table_used = 0;
     for (size_t i = 0; i < old_size; i++)
         if (old[i].address > GRAVE)
-            put(old[i].address, old[i].bytes)->cell = old[i].cell;
+            *put(old[i].address, old[i].bytes) = old[i];
     if (old != NULL)
-        tm_os_unmap(old, old_size * sizeof *old);
+        tm_os_unmap_apart(old, old_size * sizeof *old);
     return true;
 }
 
@@ -204,6 +206,34 @@ bool tm_large_give(void *address)
     return true;
 }
 
+bool tm_large_add(void *address, size_t bytes, size_t before)
+{
+    tm_lock(&tm_large_lock);
+    bool fits = reserve();
+    if (fits)
+        put((uintptr_t)address, bytes)->before = before;
+    tm_unlock(&tm_large_lock);
+    if (fits)
+        count((int64_t)bytes);
+    return fits;
+}
+
+bool tm_large_remove(void *address, size_t *bytes, size_t *before)
+{
+    tm_lock(&tm_large_lock);
+    struct entry *entry = find((uintptr_t)address);
+    bool found = entry != NULL && entry->before != 0;
+    if (found) {
+        *bytes = entry->bytes;
+        *before = entry->before;
+        entry->address = GRAVE;
+    }
+    tm_unlock(&tm_large_lock);
+    if (found)
+        count(-(int64_t)*bytes);
+    return found;
+}
+
 void *tm_large_resize(void *address, size_t bytes)
 {
     if (bytes > PTRDIFF_MAX - TM_PAGE)
@@ -232,8 +262,12 @@ void tm_large_each(tm_large_visit_fn *visit, void *context)
     struct entry *entries = table;
     size_t size = table_size;
     for (size_t i = 0; entries != NULL && i < size; i++)
-        if (entries[i].address > GRAVE)
-            visit(entries[i].address, entries[i].bytes, entries[i].cell, context);
+        if (entries[i].address > GRAVE) {
+            /* Whole pages: a guarded one begins and ends anywhere. */
+            uintptr_t base = entries[i].address & ~(TM_PAGE - 1);
+            visit(base, tm_round_up(entries[i].address - base + entries[i].bytes, TM_PAGE),
+                  entries[i].cell, context);
+        }
 }
 
 void tm_large_table(uintptr_t *base, uint64_t *bytes)

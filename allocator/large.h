@@ -22,6 +22,11 @@ bool tm_large_give(void *address);
  */
 void *tm_large_resize(void *address, size_t bytes);
 
+/* For guarded.h: enters a mapping that begins `before` bytes (> 0) before the block; false: no
+ * memory. Takes one out; false: none that was so entered starts there. */
+bool tm_large_add(void *address, size_t bytes, size_t before);
+bool tm_large_remove(void *address, size_t *bytes, size_t *before);
+
 /* Unmaps freed mappings that may no longer be kept (kept.h). */
 void tm_large_settle(void);
 /* Unmaps all of them. True if there were any. */

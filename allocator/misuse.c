@@ -79,6 +79,38 @@ void tm_misuse_written(const void *block)
     stop(&line);
 }
 
+static _Noreturn void stop_for_bounds(const char *call, const void *block, size_t size,
+                                      const char *what)
+{
+    struct line line = {.length = 0};
+    put(&line, "tidemark: ");
+    put(&line, call);
+    put(&line, "(");
+    put_address(&line, block);
+    put(&line, "): ");
+    put(&line, what);
+    if (size != SIZE_MAX) {
+        put(&line, " of ");
+        put_size(&line, size);
+    }
+    if (tm_in_arena(block) && tm_pool_of(block) != NULL) {
+        put(&line, ", in a block of ");
+        put_size(&line, tm_classes[tm_pool_of(block)->size_class].block_size);
+    }
+    put_where(&line, block);
+    stop(&line);
+}
+
+void tm_misuse_overrun(const char *call, const void *block, size_t size)
+{
+    stop_for_bounds(call, block, size, "something was written past the end of this block");
+}
+
+void tm_misuse_underrun(const char *call, const void *block, size_t size)
+{
+    stop_for_bounds(call, block, size, "something was written before the start of this block");
+}
+
 /* An address in a pool that is not the start of a live block. */
 static void put_pool(struct line *line, const struct tm_pool *pool, const void *address)
 {

@@ -11,6 +11,13 @@
 /* A free block is not as the allocator left it. */
 _Noreturn __attribute__((cold)) void tm_misuse_written(const void *block);
 
+/* check=full: something was written past the end of a live block of `size` bytes (SIZE_MAX: not
+ * known any more), or before its start. */
+_Noreturn __attribute__((cold)) void tm_misuse_overrun(const char *call, const void *block,
+                                                       size_t size);
+_Noreturn __attribute__((cold)) void tm_misuse_underrun(const char *call, const void *block,
+                                                        size_t size);
+
 /* What was given to free, realloc or malloc_usable_size (`call`) is no live block. Says why. */
 _Noreturn __attribute__((cold)) void tm_misuse_no_block(const char *call, const void *address);
 

@@ -118,8 +118,7 @@ bool tm_os_unmap(void *address, size_t bytes)
     return true;
 }
 
-/* The kernel's page where it is larger than ours. */
-static size_t kernel_page(void)
+size_t tm_os_page(void)
 {
     static _Atomic size_t known;
     size_t page = atomic_load_explicit(&known, memory_order_relaxed);
@@ -136,7 +135,7 @@ bool tm_os_purge(void *address, size_t bytes)
 {
     if (tm_os_purge_refused())
         return false;
-    size_t page = kernel_page();
+    size_t page = tm_os_page();
     if (page > TM_PAGE) {
         uintptr_t start = tm_round_up((uintptr_t)address, page);
         uintptr_t end = ((uintptr_t)address + bytes) & ~(page - 1);
@@ -171,23 +170,39 @@ void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
     return failed(result) ? NULL : (void *)result;
 }
 
-void tm_os_guard(void *address, size_t bytes)
+bool tm_os_guard(void *address, size_t bytes)
 {
     /* The kernel would round up to its own page, and take what lies behind. */
-    if (bytes % kernel_page() != 0)
-        return;
+    if (((uintptr_t)address | bytes) % tm_os_page() != 0)
+        return false;
     /* Since Linux 6.13: a guard that does not split the mapping. */
     enum { GUARD_INSTALL = 102 };
     if (!failed(call6(SYS_madvise, (long)address, (long)bytes, GUARD_INSTALL, 0, 0, 0)))
-        return;
+        return true;
     /* Before, each costs two mappings of the process's 65,530: the first thousand get one. */
     enum { GUARDS = 1000 };
     static _Atomic int guards;
     if (atomic_fetch_add_explicit(&guards, 1, memory_order_relaxed) >= GUARDS)
-        return;
+        return false;
     /* Not mprotect: filters that let a program have memory may not know it (sshd's, man's). */
-    call6(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
-          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    return !failed(call6(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
+}
+
+void *tm_os_map_apart(size_t bytes)
+{
+    size_t page = tm_os_page();
+    char *base = tm_os_map(bytes + page);
+    if (base == NULL)
+        return NULL;
+    tm_os_guard(base, page);
+    return base + page;
+}
+
+void tm_os_unmap_apart(void *address, size_t bytes)
+{
+    size_t page = tm_os_page();
+    tm_os_unmap((char *)address - page, bytes + page);
 }
 
 void tm_os_wait(_Atomic int *word, int value)

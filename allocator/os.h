@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The kernel's page in bytes; at least TM_PAGE, which it is a multiple of. */
+size_t tm_os_page(void);
+
 /* Fresh zeroed memory, readable and writable, at any page boundary; NULL if the kernel refuses. */
 void *tm_os_map(size_t bytes);
 /* The same at exactly `address`; false if something is there already or the kernel refuses. */
@@ -30,8 +33,13 @@ bool tm_os_purge_refused(void);
 /* Grows or shrinks a mapping, moving it if need be; NULL if the kernel refuses (the old one
  * stands). */
 void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes);
-/* Makes a page unreadable, to stop overruns. A refusal is no error. */
-void tm_os_guard(void *address, size_t bytes);
+/* Makes whole kernel pages unreadable, to stop overruns; their contents are gone. False, and
+ * nothing is done: they are no whole pages, or the kernel refuses, which is no error. */
+bool tm_os_guard(void *address, size_t bytes);
+/* As tm_os_map(), for what the allocator knows of blocks: there is an unreadable page in front, so
+ * that who writes past the end of a block does not reach it. To be unmapped by the second. */
+void *tm_os_map_apart(size_t bytes);
+void tm_os_unmap_apart(void *address, size_t bytes);
 
 /* Futex operations on a private word. */
 void tm_os_wait(_Atomic int *word, int value);

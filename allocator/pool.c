@@ -5,6 +5,7 @@
 
 #include "allocator/arena.h"
 #include "allocator/cache.h"
+#include "allocator/full.h"
 #include "allocator/os.h"
 
 static uint32_t page_of_offset(size_t offset)
@@ -47,7 +48,8 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     memset(pool->in_use, 0, sizeof pool->in_use);
     memset(pool->drawn, 0, sizeof pool->drawn);
     atomic_store_explicit(&pool->uncarved, class->starts, memory_order_relaxed);
-    pool->reciprocal = class->reciprocal;
+    pool->hardened = tm_full;
+    pool->reciprocal = tm_full ? 0 : class->reciprocal;
     pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
     pool->drained = dirty & class->starts;
     pool->purged = pool->came_back = pool->counted = 0;
@@ -217,6 +219,25 @@ static unsigned pages_to_carve(const struct tm_pool *pool, unsigned first)
     return pages;
 }
 
+/* check=full: the blocks of a page, which are zero then, in random order. */
+static struct tm_block *link_at_random(char *base, uint32_t count, uint32_t size,
+                                       struct tm_block *rest)
+{
+    uint16_t order[TM_PAGE / 16];
+    memset(base, 0, (size_t)count * size);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t other = (uint32_t)((tm_full_random() >> 32) * (i + 1) >> 32);
+        order[i] = order[other];
+        order[other] = (uint16_t)i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct tm_block *block = (struct tm_block *)(base + (size_t)order[i] * size);
+        tm_block_link(block, rest);
+        rest = block;
+    }
+    return rest;
+}
+
 /* One page of them; the list goes on with `rest`. */
 static struct tm_block *carve_page(struct tm_pool *pool, unsigned page, struct tm_block *rest)
 {
@@ -230,6 +251,8 @@ static struct tm_block *carve_page(struct tm_pool *pool, unsigned page, struct t
     set_uncarved(pool, tm_pool_uncarved(pool) & (uint16_t)~bit16(page));
     pool->drained &= (uint16_t)~bit16(page);
     pool->drawn[page] = pool->in_use[page] = (int16_t)(end - first);
+    if (tm_unlikely(pool->hardened))
+        return link_at_random(base + (size_t)first * size, end - first, size, rest);
     struct tm_block *list = (struct tm_block *)(base + (size_t)first * size);
     struct tm_block *block = list;
     for (uint32_t i = first + 1; i < end; i++) {

@@ -35,8 +35,12 @@
 #define TM_OWNER_WARM ((uintptr_t)2)
 /* In the owner word of pools of which the recorder counts blocks, so that he is told when one of
  * them is freed. */
-#define TM_OWNER_TOLD  ((uintptr_t)8)
-#define TM_OWNER_FLAGS (TM_OWNER_CALLED | TM_OWNER_WARM | TM_OWNER_TOLD)
+#define TM_OWNER_TOLD ((uintptr_t)8)
+/* In place of a thread, as no thread's tm_thread_self() is that: the heap that many share, and
+ * nobody ever again. */
+#define TM_OWNER_SHARED ((uintptr_t)4)
+#define TM_OWNER_LEFT   ((uintptr_t)16)
+#define TM_OWNER_FLAGS  (TM_OWNER_CALLED | TM_OWNER_WARM | TM_OWNER_TOLD)
 
 /* Where a pool is among its heap's; see heap.c. */
 enum tm_pool_place {
@@ -60,7 +64,8 @@ struct tm_pool {
                                   in it are in use, and no purge left it since */
     _Atomic uint16_t uncarved; /* bit i: the blocks that start in page i are in no list and not in
                                   use; written by the owner, read by whoever frees such a block */
-    uint32_t reciprocal;       /* of its class: tells starts of blocks; 0: no pool, and no block */
+    uint32_t reciprocal; /* of its class: tells starts of blocks; 0: nothing is one, as there is no
+                            pool, or a hardened one */
     uint8_t size_class;
     bool thin;             /* so few blocks are carved that a bin would be empty again at
                               once, and more can be */
@@ -89,6 +94,7 @@ struct tm_pool {
     _Alignas(64) uint16_t sifted[TM_SLOT_PAGES];
     uint16_t sifted_pages; /* bit i: sifted[i] is not 0 */
     uint16_t clean;        /* bit i: page i reads as zero and is not resident */
+    bool hardened;         /* check=full: see full.h; constant while it is taken */
 };
 
 static_assert(sizeof(struct tm_pool) <= TM_POOL_DESCRIPTOR, "the chunk's head is laid out for it");

@@ -6,6 +6,7 @@
 
 #include "allocator/cell.h"
 #include "allocator/heap_inner.h"
+#include "allocator/mix.h"
 
 _Atomic bool tm_sample_ever;
 
@@ -36,13 +37,9 @@ void tm_sample_set(enum tm_sample_mode mode, uint64_t rate, uint32_t one_in)
 
 /* ---- chance ---- */
 
-/* splitmix64 (Steele, Lea, Flood 2014). */
 static uint64_t next_random(struct tm_sampler *sampler)
 {
-    uint64_t z = sampler->random += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return tm_mix(sampler->random += TM_MIX_STEP);
 }
 
 /* An exponential with mean 1: -ln(u), by u = m * 2^e and the series of atanh, which is off by less

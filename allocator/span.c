@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "allocator/arena.h"
+#include "allocator/full.h"
+#include "allocator/guarded.h"
 #include "allocator/large.h"
 
 static size_t pages_for(size_t size)
@@ -41,6 +43,8 @@ static void *take_arenas(size_t pages, size_t alignment, bool zero)
 
 void *tm_span_take(size_t size, size_t alignment, bool zero)
 {
+    if (tm_unlikely(tm_full))
+        return tm_guarded_take(size, alignment);
     void *base = NULL;
     size_t pages = pages_for(size);
     if (pages <= TM_ARENA_PAGES && alignment <= TM_ARENA)
@@ -64,7 +68,7 @@ size_t tm_span_bytes(const void *address)
 bool tm_span_give(void *address)
 {
     if (!tm_in_arena(address))
-        return tm_large_give(address);
+        return (tm_full && tm_guarded_give(address)) || tm_large_give(address);
     if (tm_arena_run_pages(address) != 0)
         return tm_arena_give_run(address);
     return tm_arena_span_pages(address) != 0 && tm_arena_give_span(address);
@@ -72,6 +76,8 @@ bool tm_span_give(void *address)
 
 void *tm_span_resize(void *address, size_t size)
 {
+    if (tm_unlikely(tm_full))
+        return NULL;
     if (!tm_in_arena(address))
         return size > TM_SPAN_MAX / 2 ? tm_large_resize(address, size) : NULL;
     size_t pages = pages_for(size);

@@ -23,14 +23,13 @@ static uint32_t last_heap_id;
  * not wait at the gate, where this lock serves. */
 static struct tm_lock homeless_lock;
 static struct tm_heap *_Atomic heap_of_nobody; /* set under the lock */
-#define NO_THREAD ((uintptr_t)4)               /* no thread's tm_thread_self() is that */
 
 /* Memory for one more heap; NULL: there is none. Under register_lock. */
 static struct tm_heap *cut_heap(void)
 {
     size_t size = tm_round_up(sizeof(struct tm_heap), 64);
     if ((size_t)(heap_memory_end - heap_memory) < size) {
-        struct tm_heap_stretch *stretch = tm_os_map(TM_HEAP_STRETCH);
+        struct tm_heap_stretch *stretch = tm_os_map_apart(TM_HEAP_STRETCH);
         if (stretch == NULL)
             return NULL;
         stretch->next = tm_heap_stretches;
@@ -97,7 +96,7 @@ static void retire_heap(struct tm_heap *heap)
  * is no thread that has a share of the cache. */
 static void make_heap_of_nobody(void)
 {
-    struct tm_heap *heap = new_heap(NO_THREAD);
+    struct tm_heap *heap = new_heap(TM_OWNER_SHARED);
     if (heap == NULL)
         return;
     heap->sampler.mode = TM_SAMPLE_OFF;

@@ -34,6 +34,9 @@ void tm_trim_from_signal(void);
  * larger of both. */
 void tm_set_retain(size_t bytes, unsigned percent);
 
+/* check=full (full.h, guarded.h), from now on. Before there is a second thread. */
+void tm_set_check_full(void);
+
 /* Thread and process life, for preload/. */
 void tm_thread_ends_soon(
     void); /* gives up the calling thread's pools; it may go on as if nothing had happened */

@@ -228,7 +228,12 @@ static const char *const exits[] = {
     [TM_EXIT_NONE] = "none", [TM_EXIT_SUMMARY] = "summary", [TM_EXIT_SNAPSHOT] = "snapshot"};
 static const char *const sites[] = {
     [TM_SITES_OFF] = "off", [TM_SITES_SAMPLE] = "sample", [TM_SITES_ALL] = "all"};
-enum { EXITS = sizeof exits / sizeof exits[0], SITES = sizeof sites / sizeof sites[0] };
+static const char *const checks[] = {"fast", "full"}; /* by config->check_full */
+enum {
+    EXITS = sizeof exits / sizeof exits[0],
+    SITES = sizeof sites / sizeof sites[0],
+    CHECKS = sizeof checks / sizeof checks[0],
+};
 
 static void line(struct tm_text *text, const char *key, const char *value)
 {
@@ -278,6 +283,7 @@ static void describe(struct tm_config *config, uint64_t interval)
         line_of_number(&text, "retain", config->retain_percent, "%");
     else
         line_of_number(&text, "retain", config->retain_bytes, "");
+    line(&text, "check", checks[config->check_full]);
 }
 
 static void complain(struct piece key, struct piece value, const char *allowed)
@@ -290,7 +296,7 @@ static void complain(struct piece key, struct piece value, const char *allowed)
         tm_text_quoted(&text, key.start, length_of(key));
         tm_text_add(&text, ", which is ignored; known are sites, rate, threads, seed, signal, out, "
                            "exit, at, timeline, children, live, "
-                           "retain (key=value,key=value)");
+                           "retain, check (key=value,key=value)");
     } else {
         tm_text_bytes(&text, key.start, length_of(key));
         tm_text_add(&text, "=");
@@ -370,6 +376,11 @@ static const char *take_pair(struct tm_config *config, struct piece key, struct 
     } else if (equals(key, "retain")) {
         if (!parse_retain(value, config))
             return "bytes (65536, 64K, 8M, 1G) or percent of what is in use (10%)";
+    } else if (equals(key, "check")) {
+        int check = place_among(value, checks, CHECKS);
+        if (check < 0)
+            return "fast (what costs next to nothing), full (hardened: slower, more memory)";
+        config->check_full = check == 1;
     } else {
         return take_recording(record, key, value, known);
     }

@@ -13,6 +13,7 @@ struct tm_config {
     bool retain_set; /* retain was given: call tm_set_retain(retain_bytes, retain_percent) */
     size_t retain_bytes;
     unsigned retain_percent;
+    bool check_full; /* check=full: call tm_set_check_full() */
 };
 
 /* Fills config with the defaults and what value (of TIDEMARK; may be NULL) changes. A key that is

@@ -121,6 +121,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     tm_foreign_start();
     if (!trusted)
         remove_from_environment(environment, "TIDEMARK");
+    if (config.check_full)
+        tm_set_check_full();
     if (!config.record.children)
         hide_in_environment(environment, "TIDEMARK");
     if (config.retain_set)

@@ -116,11 +116,17 @@ static void in_child(uint64_t state)
 
 int main(int argc, char **argv)
 {
-    seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) * 40503 + 7;
+    seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
+    if (seed == 0)
+        seed = (uint64_t)time(NULL) * 40503 + 7;
     int seconds = argc > 2 ? atoi(argv[2]) : 3;
-    printf("threads: seed %llu, %d s\n", (unsigned long long)seed, seconds);
+    bool full = argc > 3 && strcmp(argv[3], "full") == 0;
+    printf("threads: seed %llu, %d s%s\n", (unsigned long long)seed, seconds,
+           full ? ", check=full" : "");
     fflush(stdout);
     tm_start();
+    if (full)
+        tm_set_check_full();
     pthread_atfork(tm_fork_prepare, tm_fork_parent, tm_fork_child);
     pthread_t spawners[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++)

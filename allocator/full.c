@@ -1,0 +1,198 @@
+/* full.c: see full.h. */
+#include "allocator/full.h"
+
+#include <string.h>
+
+#include "allocator/heap.h"
+#include "allocator/mix.h"
+
+bool tm_full;
+struct tm_lock tm_full_lock;
+
+/* What trailers are mixed with; another one than that of the marks, which a program could compute
+ * from a freed block. */
+static uint64_t secret;
+static _Atomic uint64_t random_state;
+
+enum {
+    TRAILER = 8,
+    /* Blocks, and bytes, that wait in quarantine. */
+    PLACES = 4096,
+    PLACES_BYTES = 8 * 1024 * 1024,
+};
+
+/* Under tm_full_lock. */
+static struct tm_block *waiting[PLACES];
+static size_t waiting_bytes;
+static uint32_t next_out; /* the place that is looked at next when there are too many bytes */
+
+uint64_t tm_full_random(void)
+{
+    return tm_mix(atomic_fetch_add_explicit(&random_state, TM_MIX_STEP, memory_order_relaxed) +
+                  TM_MIX_STEP);
+}
+
+void tm_full_start(void)
+{
+    tm_block_begin();
+    secret = tm_mix(~tm_block_secret);
+    atomic_store_explicit(&random_state, tm_mix(secret), memory_order_relaxed);
+    tm_full = true;
+    tm_heap_leave_behind();
+}
+
+unsigned tm_full_class(size_t size, size_t alignment)
+{
+    static_assert(TRAILER < 16, "of class 1 at least, see heap.h");
+    if (size > TM_SMALL_MAX - TRAILER || alignment > TM_PAGE)
+        return TM_CLASSES;
+    size_t need = size + TRAILER > 16 ? size + TRAILER : 17;
+    unsigned size_class = tm_class_of(need < alignment ? alignment : need);
+    while (tm_classes[size_class].block_size % alignment != 0)
+        size_class++;
+    return size_class;
+}
+
+/* ---- the trailer ---- */
+
+/* The low byte of the word, and what lies between the requested bytes and it. Never 0, as the
+ * commonest overrun is that of a string's end. */
+static uint8_t canary(const void *block)
+{
+    uint8_t byte = (uint8_t)(tm_mix(secret ^ (uintptr_t)block) >> 56);
+    return byte != 0 ? byte : 0xa5;
+}
+
+static uint64_t word_for(const void *block, size_t size)
+{
+    return ((tm_mix(secret + (uintptr_t)block) ^ size) << 8) | canary(block);
+}
+
+/* The size that the word holds; SIZE_MAX: it is none of the block's. */
+static size_t size_in(const void *block, uint64_t word, size_t block_size)
+{
+    uint64_t size = (word ^ word_for(block, 0)) >> 8;
+    return (uint8_t)word == canary(block) && size <= block_size - TRAILER ? (size_t)size : SIZE_MAX;
+}
+
+/* Others look at it when they free the block behind. */
+static _Atomic uint64_t *word_of(const void *block, size_t block_size)
+{
+    return (_Atomic uint64_t *)((uintptr_t)block + block_size - TRAILER);
+}
+
+static uint64_t load_word(const void *block, size_t block_size)
+{
+    return atomic_load_explicit(word_of(block, block_size), memory_order_relaxed);
+}
+
+static void put_trailer(void *block, size_t size, size_t block_size)
+{
+    memset((char *)block + size, canary(block), block_size - TRAILER - size);
+    atomic_store_explicit(word_of(block, block_size), word_for(block, size), memory_order_relaxed);
+}
+
+/* The word of the block before: whole, or 0. What is before the first block of a pool may be the
+ * last one of another hardened pool, which ends where this begins or leaves a rest of zeros. */
+static bool is_whole_before(const struct tm_pool *pool, const char *block)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    const char *base = tm_pool_base(pool);
+    if (block == base) {
+        if (((uintptr_t)base & (TM_ARENA - 1)) == 0)
+            return true;
+        pool = tm_pool_slot(base - 1);
+        if (!pool->taken || !pool->hardened)
+            return true;
+        class = &tm_classes[pool->size_class];
+        base = tm_pool_base(pool) + (size_t) class->capacity * class->block_size;
+        /* (A rest that was never touched stays so.) */
+        if (base != block)
+            return true;
+    }
+    const char *before = block - class->block_size;
+    uint64_t word = load_word(before, class->block_size);
+    return word == 0 || size_in(before, word, class->block_size) != SIZE_MAX;
+}
+
+size_t tm_full_size(const char *call, const struct tm_pool *pool, const void *address)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    const char *block = address;
+    unsigned index = tm_class_block_index(class, (uint16_t)(uintptr_t)address);
+    if (tm_pool_base(pool) + (size_t)index * class->block_size != block || index >= class->capacity)
+        tm_misuse_no_block(call, address);
+    uint64_t word = load_word(block, class->block_size);
+    if (word == 0)
+        tm_misuse_no_block(call, address);
+    size_t size = size_in(block, word, class->block_size);
+    if (size == SIZE_MAX ||
+        !tm_is_filled(block + size, class->block_size - TRAILER - size, (char)canary(block)))
+        tm_misuse_overrun(call, block, size);
+    if (!is_whole_before(pool, block))
+        tm_misuse_underrun(call, block, size);
+    return size;
+}
+
+bool tm_full_is_live(const struct tm_pool *pool, const void *block)
+{
+    return load_word(block, tm_classes[pool->size_class].block_size) != 0;
+}
+
+/* ---- a block's life ---- */
+
+void tm_full_hand_out(void *block, size_t size)
+{
+    size_t block_size = tm_classes[tm_pool_slot(block)->size_class].block_size;
+    if (!tm_is_filled((char *)block + sizeof(struct tm_block), block_size - sizeof(struct tm_block),
+                      0))
+        tm_misuse_written(block);
+    memset(block, 0, sizeof(struct tm_block));
+    put_trailer(block, size, block_size);
+}
+
+bool tm_full_resize(const struct tm_pool *pool, void *block, size_t old_size, size_t size)
+{
+    if (tm_full_class(size, 16) != pool->size_class)
+        return false;
+    if (size > old_size)
+        memset((char *)block + old_size, 0, size - old_size);
+    put_trailer(block, size, tm_classes[pool->size_class].block_size);
+    return true;
+}
+
+static size_t bytes_of(const struct tm_block *block)
+{
+    return tm_classes[tm_pool_slot(block)->size_class].block_size;
+}
+
+/* Puts a block into a random place. Returns the one that was there, or if more bytes wait than may
+ * any; NULL: there is no need. */
+static struct tm_block *exchange(struct tm_block *block)
+{
+    tm_lock(&tm_full_lock);
+    struct tm_block **place = &waiting[tm_full_random() % PLACES];
+    struct tm_block *out = *place;
+    *place = block;
+    waiting_bytes += bytes_of(block);
+    while (out == NULL && waiting_bytes > PLACES_BYTES) {
+        place = &waiting[next_out++ % PLACES];
+        out = *place;
+        *place = NULL;
+    }
+    if (out != NULL)
+        waiting_bytes -= bytes_of(out);
+    tm_unlock(&tm_full_lock);
+    return out;
+}
+
+void *tm_full_quarantine(const struct tm_pool *pool, void *block)
+{
+    size_t block_size = tm_classes[pool->size_class].block_size;
+    atomic_store_explicit(word_of(block, block_size), 0, memory_order_relaxed);
+    memset(block, 0, block_size - TRAILER);
+    struct tm_block *out = exchange(block);
+    if (out != NULL && !tm_is_filled((char *)out, bytes_of(out), 0))
+        tm_misuse_written(out);
+    return out;
+}

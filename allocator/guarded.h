@@ -1,0 +1,24 @@
+/* guarded.h: check=full for spans: each is a mapping of its own between two unreadable pages, and
+ * lies at the end of it, so that an overrun faults. Freed ones become unreadable and keep their
+ * addresses for a while: who reads or writes them faults. full.h is for blocks of pools.
+ */
+#ifndef TIDEMARK_GUARDED_H
+#define TIDEMARK_GUARDED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "allocator/lock.h"
+
+/* Zeroed. NULL: no memory. */
+void *tm_guarded_take(size_t size, size_t alignment);
+/* Frees the guarded span that starts at `address`. False: none does. Stops the program if it was
+ * overrun where no page guards it. */
+bool tm_guarded_give(void *address);
+/* Unmaps those that wait. True: there were any. */
+bool tm_guarded_flush(void);
+
+/* Guards those that wait. */
+extern struct tm_lock tm_guarded_lock;
+
+#endif

@@ -192,6 +192,17 @@ static void say_other(struct tm_report *report)
             "No heap allocator can bring that down; the largest mappings are listed below.");
 }
 
+/* libc itself allocates a little in every program that gets its malloc from Tidemark. */
+static void say_unused(struct tm_report *report)
+{
+    SAY(why,
+        "Tidemark serves not one block here: the program has an allocator of its own, which no "
+        "preloaded library replaces, or never allocates.");
+    SAY(remedy,
+        "To see its heap, build or start it with the C library's malloc. The largest mappings "
+        "are listed below.");
+}
+
 static void say_live(struct tm_report *report)
 {
     const struct tm_ledger_row *largest = largest_row(report, TM_LEDGER_LIVE);
@@ -227,6 +238,8 @@ void tm_verdict_make(struct tm_report *report)
     if (report->snapshot->header.flags & TM_SNAPSHOT_NO_HEAP) {
         SAY(why, "The heap could not be walked, so live and held bytes are unknown.");
         SAY(remedy, "Take another snapshot; the timeline and the mappings below are valid.");
+    } else if (tm_report_live(report) + tm_report_held(report) == 0) {
+        say_unused(report);
     } else if (is_notable(report->heap.pinned_bytes, rss) && report->heap.pinned_bytes >= cached) {
         report->verdict.pinned = true;
         say_pinned(report);

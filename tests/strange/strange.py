@@ -107,6 +107,33 @@ def own_malloc():
     well(built("own_malloc"))
     ended = run(built("own_malloc"), os.path.join(DIRECTORY, "runpath/libstrange_plugin.so"))
     expect(ended.returncode == 0 and ended.stdout == "ok\n", "a plug-in does not get the program's malloc", ended)
+    for program, told in ("own_malloc", True), ("vfork", False):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "snapshot")
+            ended = run(TIDEMARK, "run", "--exit", "snapshot", "--set", "children=no", "--out", path, "--",
+                        built(program), preload="")
+            expect(os.path.exists(path), "there is no snapshot", ended)
+            ended = run(TIDEMARK, "report", path, preload="")
+            expect(("allocator of its own" in ended.stdout) == told, f"the report on {program} is wrong", ended)
+
+
+def chromium():
+    """A large program with an allocator of its own, made of many processes."""
+    program = shutil.which("chromium")
+    if not program:
+        skip("chromium is not installed")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        page = os.path.join(directory, "page.html")
+        with open(page, "w", encoding="utf-8") as file:
+            file.write("<p id=x></p><script>x.textContent = 'sum ' + [...Array(9999).keys()].reduce((a, b) => a + b)"
+                       "</script>")
+        command = (program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                   "--user-data-dir=" + directory, "--dump-dom", "file://" + page)
+        ended = run(*command)
+        if "sum 49985001" not in ended.stdout and "sum 49985001" not in run(*command, preload="").stdout:
+            skip("chromium does not run here without the library either: " + ended.stderr[-500:])
+        expect("sum 49985001" in ended.stdout and ended.returncode == 0, "it does not show a page", ended)
+        expect("tidemark:" not in ended.stderr, "it says something", ended)
 
 
 def vfork():
@@ -239,7 +266,7 @@ def stopped():
 
 
 CASES = {function.__name__: function for function in (
-    deepbind, foreign, namespace, audited, thread_locals, own_malloc, vfork, direct, ring, faults, low, locked, strict,
+    deepbind, foreign, namespace, audited, thread_locals, own_malloc, chromium, vfork, direct, ring, faults, low, locked, strict,
     laid_out, static, set_id, traced, called, debugged, stopped)}
 
 if __name__ == "__main__":

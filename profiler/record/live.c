@@ -100,9 +100,9 @@ static void publish(void)
     const uint64_t *from = (const uint64_t *)(const void *)&next;
     uint64_t sequence = __atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) | 1;
     __atomic_store_n(&slot->sequence, sequence, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    /* Each a release, so that whoever reads one of them reads the odd number afterwards, too. */
     for (unsigned i = FIRST; i < WORDS; i++)
-        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
     __atomic_store_n(&slot->sequence, sequence + 1, __ATOMIC_RELEASE);
 }
 

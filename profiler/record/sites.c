@@ -49,6 +49,7 @@ static struct {
     uint64_t rate_bytes;
     bool by_thread;
 } settings;
+/* Atomic: any thread switches, and a handler that interrupted one that does. */
 static uint32_t mode, ever;         /* enum tm_snapshot_sites; as tm_snapshot_recording.ever */
 static uint64_t since_ns, until_ns; /* as in tm_snapshot_recording */
 
@@ -201,7 +202,7 @@ struct share {
     struct tm_weight weight;
 };
 
-static struct share shares[TM_CLASSES]; /* of the sampled blocks of pools; set before the first */
+static struct share shares[TM_CLASSES]; /* of the sampled blocks of pools; set at the start */
 
 static struct share sampled_share(size_t usable)
 {
@@ -293,26 +294,45 @@ static void forget(const void *block, size_t usable, uint64_t cell)
 
 /* ---- on and off ---- */
 
-/* False: no memory. */
-static bool switch_to(uint32_t sites)
+static void follow(uint32_t sites)
 {
     bool on = sites != TM_SITES_OFF;
-    if (on && (!tm_frames_start() || !tm_reserve_once(&place, TABLE_BYTES)))
-        return false;
-    if (on && ever == 0) {
-        since_ns = tm_timeline_now_ns();
-        set_shares();
-    }
-    until_ns = on ? 0 : tm_timeline_now_ns() + 1; /* 0 says that it goes on */
-    ever |= on ? 1u << sites : 0;
-    mode = sites;
+    uint64_t goes_on = 0; /* as 0 says in until_ns */
+    if (!on)
+        __atomic_compare_exchange_n(&until_ns, &goes_on, tm_timeline_now_ns() + 1, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     if (on) {
+        __atomic_store_n(&until_ns, 0, __ATOMIC_RELAXED);
         atomic_store(&tm_hook_record, record);
         atomic_store(&tm_hook_name, name);
         atomic_store(&tm_hook_forget, forget);
     }
     tm_sample_set((enum tm_sample_mode)sites, settings.rate_bytes, CHOSEN_ONE_IN);
     __atomic_store_n(&tidemark_status.sites, (int32_t)sites, __ATOMIC_RELAXED);
+}
+
+/* Makes everything follow `mode`. Two at once may follow two of them, in any order: whoever
+ * followed one that is no longer in force sees that afterwards and follows the one that is. (No
+ * lock, since a handler could come while it is held.) */
+static void follow_mode(void)
+{
+    uint32_t followed;
+    do {
+        followed = __atomic_load_n(&mode, __ATOMIC_SEQ_CST);
+        follow(followed);
+    } while (__atomic_load_n(&mode, __ATOMIC_SEQ_CST) != followed);
+}
+
+/* False: no memory. */
+static bool switch_to(uint32_t sites)
+{
+    bool on = sites != TM_SITES_OFF;
+    if (on && (!tm_frames_start() || !tm_reserve_once(&place, TABLE_BYTES)))
+        return false;
+    if (on && __atomic_fetch_or(&ever, 1u << sites, __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(&since_ns, tm_timeline_now_ns(), __ATOMIC_RELAXED);
+    __atomic_store_n(&mode, sites, __ATOMIC_SEQ_CST);
+    follow_mode();
     return true;
 }
 
@@ -328,6 +348,7 @@ void tm_sites_start(const struct tm_record_settings *given)
     settings.rate_bytes = given->rate_bytes;
     settings.by_thread = given->by_thread;
     tidemark_status.rate_bytes = given->rate_bytes;
+    set_shares();
     tm_sample_seed(given->seed);
     if (given->sites != TM_SITES_OFF && switch_to(given->sites))
         tm_sample_follow_now();
@@ -335,7 +356,7 @@ void tm_sites_start(const struct tm_record_settings *given)
 
 void tm_sites_main(void)
 {
-    if (mode == TM_SITES_OFF)
+    if (__atomic_load_n(&mode, __ATOMIC_RELAXED) == TM_SITES_OFF)
         return;
     me.loading = true;
     tm_loader_load();
@@ -359,7 +380,9 @@ void tm_sites_fork_child(bool children)
     tm_lock_reset(&lock);
     tm_frames_fork_child();
     me.root = 0;
-    if (!children && mode != TM_SITES_OFF)
+    if (__atomic_load_n(&ever, __ATOMIC_RELAXED) != 0)
+        follow_mode(); /* another thread may have been in the middle of it */
+    if (!children && __atomic_load_n(&mode, __ATOMIC_RELAXED) != TM_SITES_OFF)
         tm_sites_switch(TM_SITES_OFF);
 }
 

@@ -141,12 +141,13 @@ static uint64_t purge_pages(char *base, uint64_t mask)
     return left;
 }
 
-/* What the recorder said of blocks goes with them. Of a hidden arena. */
-static void purge_cells(const struct tm_arena *arena)
+/* What the recorder said of blocks goes with them. Of a hidden arena, with the pages of it that are
+ * in use, or were when it was hidden: without the lock others give some of them back. */
+static void purge_cells(const struct tm_arena *arena, uint64_t used)
 {
     char *base = tm_arena_base(arena);
     for (unsigned slot = 0; slot < TM_ARENA_SLOTS; slot++)
-        if ((arena->used & tm_mask64(slot * TM_SLOT_PAGES, TM_SLOT_PAGES)) == 0)
+        if ((used & tm_mask64(slot * TM_SLOT_PAGES, TM_SLOT_PAGES)) == 0)
             tm_cells_purge(base + slot * TM_SLOT);
 }
 
@@ -168,14 +169,14 @@ static bool purge_to(uint64_t target)
             went = true;
             continue;
         }
-        uint64_t pages = arena->dirty;
+        uint64_t pages = arena->dirty, used = arena->used;
         tm_cache_drop(arena, pages);
         tm_arena_hide(arena);
         purging = arena;
         purging_pages = pages;
         tm_unlock(&tm_arena_lock);
         uint64_t left = purge_pages(tm_arena_base(arena), pages);
-        purge_cells(arena);
+        purge_cells(arena, used);
         tm_lock(&tm_arena_lock);
         purging = NULL;
         tm_cache_add(arena, left);

@@ -135,8 +135,10 @@ static void walk_pool(struct walk *walk, const struct tm_pool *pool)
         .capacity = class->capacity,
         .heap = heap == NULL ? 0 : heap->id,
         .uncarved = tm_pool_uncarved(pool),
-        .identity = pool->identity < TM_POOL_CHOSEN ? pool->identity : TM_POOL_CHOSEN,
-        .chosen_page = pool->identity < TM_POOL_CHOSEN ? 0 : pool->identity - TM_POOL_CHOSEN,
+        .identity =
+            tm_pool_identity(pool) < TM_POOL_CHOSEN ? tm_pool_identity(pool) : TM_POOL_CHOSEN,
+        .chosen_page =
+            tm_pool_identity(pool) < TM_POOL_CHOSEN ? 0 : tm_pool_identity(pool) - TM_POOL_CHOSEN,
         .cells = tm_cells_of_slot(base),
     };
     uint64_t free_blocks[BLOCK_WORDS] = {0};

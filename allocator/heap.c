@@ -76,7 +76,7 @@ static struct tm_pool *next_pool(struct tm_heap *heap, unsigned size_class)
         }
         adopt(heap, pool);
     }
-    if (tm_unlikely(pool->identity != TM_POOL_UNASKED))
+    if (tm_unlikely(tm_pool_identity(pool) != TM_POOL_UNASKED))
         tm_sample_unask(heap, pool);
     heap->current[size_class] = pool;
     return pool;
@@ -118,7 +118,7 @@ static inline bool passes(struct tm_heap *heap, const struct tm_pool *pool, uint
 {
     struct tm_sampler *sampler = &heap->sampler;
     if (sampler->mode != TM_SAMPLE_SOME || sampler->until[pool->size_class] < count ||
-        pool->identity >= TM_POOL_CHOSEN)
+        tm_pool_identity(pool) >= TM_POOL_CHOSEN)
         return false;
     sampler->until[pool->size_class] -= count;
     return true;
@@ -132,7 +132,7 @@ static inline void look_before(struct tm_heap *heap, struct tm_pool *pool)
                     tm_classes[pool->size_class].starts) &&
         tm_pool_empty(pool))
         tm_sample_choose(heap, pool);
-    if (tm_unlikely(pool->identity >= TM_POOL_CHOSEN))
+    if (tm_unlikely(tm_pool_identity(pool) >= TM_POOL_CHOSEN))
         heap->sampler.near_chosen = tm_sample_near_chosen(pool);
 }
 

@@ -57,7 +57,7 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     pool->thin = true;
     pool->place = TM_PLACE_NONE;
     pool->listed = false;
-    pool->identity = 0;
+    tm_pool_identify(pool, 0);
     atomic_store_explicit(&pool->told, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
     count_clean(__builtin_popcount(pool->clean));

@@ -67,13 +67,14 @@ struct tm_pool {
     uint32_t reciprocal; /* of its class: tells starts of blocks; 0: nothing is one, as there is no
                             pool, or a hardened one */
     uint8_t size_class;
-    bool thin;             /* so few blocks are carved that a bin would be empty again at
-                              once, and more can be */
-    uint8_t place;         /* enum tm_pool_place */
-    bool taken;            /* the slot holds a pool */
-    bool listed;           /* in the shared list of its class; guarded by that list's
-                              lock */
-    uint8_t identity;      /* enum tm_pool_identity (sample.h); constant while it is taken */
+    bool thin;                /* so few blocks are carved that a bin would be empty again at
+                                 once, and more can be */
+    uint8_t place;            /* enum tm_pool_place */
+    bool taken;               /* the slot holds a pool */
+    bool listed;              /* in the shared list of its class; guarded by that list's
+                                 lock */
+    _Atomic uint8_t identity; /* enum tm_pool_identity (sample.h); written by the owner, read by
+                                 whoever frees a block that is told */
     _Atomic uint16_t told; /* bit i: a block that starts in page i has a counted cell (cell.h), or
                               had one, or may not go to a bin; set and cleared by the owner */
     /* Blocks that others freed, and who may touch the rest: see below. */
@@ -207,6 +208,16 @@ static inline struct tm_block *tm_pool_sifted(const struct tm_pool *pool, unsign
 static inline uint16_t tm_pool_uncarved(const struct tm_pool *pool)
 {
     return atomic_load_explicit(&pool->uncarved, memory_order_relaxed);
+}
+
+static inline unsigned tm_pool_identity(const struct tm_pool *pool)
+{
+    return atomic_load_explicit(&pool->identity, memory_order_relaxed);
+}
+
+static inline void tm_pool_identify(struct tm_pool *pool, unsigned identity)
+{
+    atomic_store_explicit(&pool->identity, (uint8_t)identity, memory_order_relaxed);
 }
 
 /* Whether a block of the pool that starts there may be live: it has no mark, and its page was

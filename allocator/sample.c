@@ -104,7 +104,7 @@ static bool any_rest(const struct tm_sampler *sampler)
 void tm_sample_unask(const struct tm_heap *heap, struct tm_pool *pool)
 {
     if (heap->sampler.mode == TM_SAMPLE_OFF)
-        pool->identity = TM_POOL_UNASKED;
+        tm_pool_identify(pool, TM_POOL_UNASKED);
 }
 
 /* An exponential has no memory: drawing anew, at any time, changes nothing. */
@@ -154,7 +154,8 @@ static uint16_t told_pages(const struct tm_class *class, unsigned page)
 uint32_t tm_sample_near_chosen(const struct tm_pool *pool)
 {
     uint32_t count = 0;
-    uint32_t pages = told_pages(&tm_classes[pool->size_class], pool->identity - TM_POOL_CHOSEN);
+    uint32_t pages =
+        told_pages(&tm_classes[pool->size_class], tm_pool_identity(pool) - TM_POOL_CHOSEN);
     for (; pages != 0; pages &= pages - 1)
         count += (uint32_t)pool->in_use[__builtin_ctz(pages)];
     return count;
@@ -167,10 +168,11 @@ struct stretch {
 
 static struct stretch chosen_stretch(const struct tm_pool *pool)
 {
-    if (tm_likely(pool->identity < TM_POOL_CHOSEN))
+    unsigned identity = tm_pool_identity(pool);
+    if (tm_likely(identity < TM_POOL_CHOSEN))
         return (struct stretch){0, 0};
     uint32_t before = tm_classes[pool->size_class].block_size - 1u;
-    uint32_t page = (uint32_t)(pool->identity - TM_POOL_CHOSEN) << TM_PAGE_SHIFT;
+    uint32_t page = (uint32_t)(identity - TM_POOL_CHOSEN) << TM_PAGE_SHIFT;
     return (struct stretch){page - before, TM_PAGE + before}; /* from wraps, as what is compared */
 }
 
@@ -187,8 +189,8 @@ bool tm_sample_is_chosen(const struct tm_pool *pool, const struct tm_block *bloc
 bool tm_sample_always_told(const struct tm_pool *pool, unsigned page)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
-    return class->warm != 0 && pool->identity >= TM_POOL_CHOSEN &&
-           (told_pages(class, pool->identity - TM_POOL_CHOSEN) >> page & 1) != 0;
+    return class->warm != 0 && tm_pool_identity(pool) >= TM_POOL_CHOSEN &&
+           (told_pages(class, tm_pool_identity(pool) - TM_POOL_CHOSEN) >> page & 1) != 0;
 }
 
 /* Whether the block that is handed out now is to be told, and why. */
@@ -264,7 +266,7 @@ struct tm_block *tm_sample_deal(struct tm_heap *heap, const struct tm_pool *pool
                                 struct tm_block *list, bool handed_back)
 {
     /* What others handed back was in use before, too: that list says nothing of pages. */
-    bool plain = pool->identity < TM_POOL_CHOSEN ||
+    bool plain = tm_pool_identity(pool) < TM_POOL_CHOSEN ||
                  (!handed_back && tm_sample_near_chosen(pool) == heap->sampler.near_chosen);
     return hand_out(heap, pool->size_class, list, plain);
 }
@@ -354,15 +356,15 @@ void tm_sample_choose(struct tm_heap *heap, struct tm_pool *pool)
         return;
     uint64_t random = next_random(sampler);
     if (tm_likely((random >> 32) * one_in >> 32 != 0)) {
-        if (pool->identity >= TM_POOL_CHOSEN)
+        if (tm_pool_identity(pool) >= TM_POOL_CHOSEN)
             atomic_store_explicit(&pool->told, 0, memory_order_relaxed);
-        pool->identity = TM_POOL_PASSED;
+        tm_pool_identify(pool, TM_POOL_PASSED);
         return;
     }
     if (!tm_cells_make(tm_pool_base(pool)))
         return;
     unsigned page = (unsigned)((random & UINT32_MAX) * class->pages >> 32);
-    pool->identity = (uint8_t)(TM_POOL_CHOSEN + page);
+    tm_pool_identify(pool, TM_POOL_CHOSEN + page);
     /* A freed block of the page that is kept warm does not go to the bin: who gets it next must be
      * told. */
     if (class->warm != 0) {

@@ -178,9 +178,11 @@ void tm_held_pool(const struct tm_census_pool *pool, uint16_t resident, uint32_t
     bool charged = complete || chosen;
     if (pool->cells == NULL && !charged)
         return;
-    uint16_t charged_pages = complete  ? UINT16_MAX
-                             : charged ? (uint16_t)(1u << pool->chosen_page)
-                                       : 0;
+    uint16_t charged_pages = 0;
+    if (complete)
+        charged_pages = UINT16_MAX;
+    else if (charged)
+        charged_pages = (uint16_t)(1u << pool->chosen_page);
     for (unsigned page = 0; page < PAGES; page++)
         pages[page].count = 0;
     for (uint32_t i = 0; i < pool->capacity; i++) {

@@ -156,6 +156,19 @@ static void intervals(void **state)
     assert_int_equal(config.record.timeline_ns, 100000000);
 }
 
+static void check(void **state)
+{
+    (void)state;
+    assert_int_equal(complaints(""), 0);
+    assert_false(config.check_full);
+    assert_int_equal(complaints("check=full"), 0);
+    assert_true(config.check_full);
+    assert_int_equal(complaints("check=full,check=fast"), 0);
+    assert_false(config.check_full);
+    assert_int_equal(complaints("check=slow"), 1);
+    assert_false(config.check_full);
+}
+
 static void retain(void **state)
 {
     (void)state;
@@ -331,6 +344,7 @@ int main(void)
         cmocka_unit_test(out_patterns),
         cmocka_unit_test(intervals),
         cmocka_unit_test(retain),
+        cmocka_unit_test(check),
         cmocka_unit_test(call_sites),
         cmocka_unit_test(rates),
         cmocka_unit_test(threads_seed_children),

@@ -312,13 +312,14 @@ static void lines_in_force(void **state)
     assert_string_equal(
         config.record.lines,
         "sites=off\nrate=524288\nthreads=no\nseed=0\nsignal=none\nout=/x.%n\n"
-        "exit=snapshot\nat=off\ntimeline=1000ms\nchildren=yes\nlive=yes\nretain=10%\n");
+        "exit=snapshot\nat=off\ntimeline=1000ms\nchildren=yes\nlive=yes\nretain=10%\ncheck=fast\n");
     memory_limit = 1000000;
     complaints("sites=all,rate=1K,threads=yes,seed=7,signal=12,out=/x,at=50%,timeline=off,"
-               "children=no,retain=4K");
-    assert_string_equal(config.record.lines,
-                        "sites=all\nrate=1024\nthreads=yes\nseed=7\nsignal=12\nout=/x\n"
-                        "exit=none\nat=500000\ntimeline=off\nchildren=no\nlive=yes\nretain=4096\n");
+               "children=no,retain=4K,check=full");
+    assert_string_equal(
+        config.record.lines,
+        "sites=all\nrate=1024\nthreads=yes\nseed=7\nsignal=12\nout=/x\n"
+        "exit=none\nat=500000\ntimeline=off\nchildren=no\nlive=yes\nretain=4096\ncheck=full\n");
     complaints("sites=sample");
     assert_non_null(strstr(config.record.lines, "sites=sample\n"));
     assert_non_null(strstr(config.record.lines, "retain=default\n"));

@@ -24,11 +24,15 @@ struct tm_caller {
  * unwinding leads out of. */
 static inline __attribute__((always_inline)) struct tm_caller tm_caller_here(void)
 {
+    /* The caller's frame pointer and the return address lie where the frame pointer points to
+     * (x86-64, aarch64): on x86-64 at the end of the frame, on aarch64 anywhere in it. */
     const uintptr_t *frame = __builtin_frame_address(0);
-    /* The caller's frame pointer and the return address lie at the frame's start (x86-64, aarch64).
-     */
-    return (struct tm_caller){(uintptr_t)__builtin_return_address(0), (uintptr_t)(frame + 2),
-                              frame[0]};
+#if defined(__aarch64__)
+    uintptr_t sp = (uintptr_t)__builtin_dwarf_cfa();
+#else
+    uintptr_t sp = (uintptr_t)(frame + 2);
+#endif
+    return (struct tm_caller){(uintptr_t)__builtin_return_address(0), sp, frame[0]};
 }
 
 /* Why an allocation is told to the recorder. */

@@ -165,8 +165,8 @@ bool tm_os_purge_refused(void)
 
 void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
 {
-    long result =
-        call6(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, MREMAP_MAYMOVE, 0, 0);
+    int flags = new_bytes > old_bytes ? MREMAP_MAYMOVE : 0; /* what shrinks stays where it is */
+    long result = call6(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, flags, 0, 0);
     return failed(result) ? NULL : (void *)result;
 }
 

@@ -83,18 +83,18 @@ static _Atomic uint32_t *head_of(uint64_t ip, uint32_t below)
 
 static_assert(HEADS == 1 << (64 - 46), "the shift above");
 
-/* The return address that lies below a stack pointer. An own stack is read in place, by any thread:
+/* The return address that lies just below `behind`. An own stack is read in place, by any thread:
  * a caller's frame lies between the stack pointer that it was found by and the end. Others are read
  * under the lock. */
-static inline bool returns_to(const struct tm_stack *stack, uintptr_t sp, uintptr_t ip)
+static inline bool returns_to(const struct tm_stack *stack, uintptr_t behind, uintptr_t ip)
 {
     uintptr_t word;
     if (stack->own)
-        return ((const uintptr_t *)sp)[-1] == ip;
-    return tm_stack_read(stack, sp - sizeof word, &word) && word == ip;
+        return ((const uintptr_t *)behind)[-1] == ip;
+    return tm_stack_read(stack, behind - sizeof word, &word) && word == ip;
 }
 
-static uintptr_t sp_of(const struct tm_frame *frame, const struct tm_stack *stack)
+static uintptr_t behind_of(const struct tm_frame *frame, const struct tm_stack *stack)
 {
     return stack->end - (uintptr_t)frame->below * sizeof(uintptr_t);
 }
@@ -110,7 +110,7 @@ static inline bool still_there(const struct tm_frame *frames, const struct tm_fr
         frame = &frames[number];
         if ((frame->flags & TM_FRAME_TRUNCATED) != 0)
             break;
-        if (!returns_to(stack, sp_of(frame, stack), frame->ip))
+        if (!returns_to(stack, behind_of(frame, stack), frame->ip))
             return false;
     }
     return true;
@@ -129,9 +129,9 @@ static inline uint32_t find(uintptr_t ip, uint32_t below, const struct tm_stack 
     return 0;
 }
 
-static uint32_t below_end(uintptr_t sp, const struct tm_stack *stack)
+static uint32_t below_end(uintptr_t behind, const struct tm_stack *stack)
 {
-    return (uint32_t)((stack->end - sp) / sizeof(uintptr_t));
+    return (uint32_t)((stack->end - behind) / sizeof(uintptr_t));
 }
 
 /* ---- adding ---- */
@@ -195,18 +195,18 @@ static struct {
 static unsigned unwind(const struct tm_caller *caller, const struct tm_stack *stack, uint32_t root,
                        uint32_t *outside)
 {
-    uintptr_t ip = caller->ip, sp = caller->sp;
+    uintptr_t ip = caller->ip, behind = caller->sp;
     bool exact = false;
     unsigned frames = 0;
     tm_unwind_begin(caller, stack);
     for (;;) {
         fresh[frames].ip = ip;
-        fresh[frames].below = below_end(sp, stack);
+        fresh[frames].below = below_end(behind, stack);
         fresh[frames++].exact = exact;
         *outside = root;
-        if (!tm_unwind_step(&ip, &sp, &exact))
+        if (!tm_unwind_step(&ip, &behind, &exact))
             return frames;
-        uint32_t known = find(ip, below_end(sp, stack), stack, root, TM_FRAMES_DEPTH);
+        uint32_t known = find(ip, below_end(behind, stack), stack, root, TM_FRAMES_DEPTH);
         if (known != 0) {
             *outside = known;
             return frames;
@@ -241,9 +241,9 @@ static void prove(const struct tm_stack *stack, uint32_t number, uint32_t root)
     uintptr_t sp = stack->sp;
     for (; number != root; number = tm_frames()[number].parent) {
         const struct tm_frame *frame = &tm_frames()[number];
-        if (frame->flags != 0 || sp_of(frame, stack) - sp >= TM_FRAME_LARGEST)
+        if (frame->flags != 0 || behind_of(frame, stack) - sp >= TM_FRAME_LARGEST)
             return;
-        sp = sp_of(frame, stack);
+        sp = behind_of(frame, stack);
         if (tm_stack_of(sp).own)
             break;
     }
@@ -307,7 +307,7 @@ static void keep(struct recent *entry, const struct tm_caller *caller, const str
         uint32_t parent = frame == root ? root : frames[frame].parent;
         bool known = parent != root && (frames[parent].flags & TM_FRAME_TRUNCATED) == 0;
         entry->outside[i] =
-            known ? (const uintptr_t *)sp_of(&frames[parent], stack) - 1 : &entry->sp;
+            known ? (const uintptr_t *)behind_of(&frames[parent], stack) - 1 : &entry->sp;
         entry->returns[i] = known ? frames[parent].ip : caller->sp;
         frame = known ? parent : root;
     }
@@ -330,7 +330,7 @@ uint32_t tm_frames_take_nearly(const struct tm_caller *caller, uint32_t root)
     struct tm_stack stack = tm_stack_of(caller->sp);
     uint32_t number = take(caller, &stack, root, NEARLY);
     if (stack.own && number != 0 && tm_frames()[number].ip == caller->ip &&
-        sp_of(&tm_frames()[number], &stack) == caller->sp)
+        behind_of(&tm_frames()[number], &stack) == caller->sp)
         keep(entry, caller, &stack, root, number);
     return number;
 }

@@ -1,8 +1,9 @@
 /* frames.h: the frames of all stacks that were recorded, as a tree, and the way from a stack to its
  * place in the tree.
  *
- * A frame is the address that a call returns to, where its stack pointer was (counted from the end
- * of the stack), and the frame that called it. A stack that was there before is found again without
+ * A frame is the address that a call returns to, where that lies (counted from the end of the
+ * stack; of the innermost one, whose address the call itself told, where its stack pointer was),
+ * and the frame that called it. A stack that was there before is found again without
  * unwinding: its innermost frame is looked up by address and place, and then each return address of
  * the chain must be where it was the last time. That is some loads a frame. (That a call site and
  * the depth of the stack nearly name the calling context is what "inferred call path profiling",
@@ -27,7 +28,7 @@ enum {
 struct tm_frame {
     uint64_t ip;           /* as tm_snapshot_frame.address */
     uint32_t parent;       /* number of the calling frame; 0: none */
-    uint32_t below;        /* words from its stack pointer to the end of the stack */
+    uint32_t below;        /* words from just above its return address to the end of the stack */
     uint32_t next;         /* number of the next frame of the same hash */
     _Atomic uint32_t site; /* sites.c's: the site of the stack that ends here; 0: none yet */
     uint32_t flags;        /* enum tm_snapshot_frame_flag */

@@ -12,15 +12,30 @@
 
 #include "profiler/record/sys.h"
 
+#if defined(__aarch64__)
+#include "profiler/record/helper_aarch64.h"
+#else
+#include "profiler/record/helper_x86_64.h"
+#endif
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
+/* Thread-local variables lie on one side of the thread pointer, libc's descriptor of the thread on
+ * the other. */
 enum {
     STACK_BYTES = 64 * 1024,
-    TLS_BELOW = 8 * 1024, /* for thread-local variables, which lie below the thread pointer */
-    TLS_ABOVE = 2 * 1024, /* for libc's thread descriptor */
+    VARIABLES = 8 * 1024,
+    DESCRIPTOR = 4 * 1024,
+#if defined(__aarch64__)
+    TLS_BELOW = DESCRIPTOR,
+    TLS_ABOVE = VARIABLES,
+#else
+    TLS_BELOW = VARIABLES,
+    TLS_ABOVE = DESCRIPTOR,
+#endif
 };
 
 static char stack[STACK_BYTES] __attribute__((aligned(64)));
@@ -30,58 +45,13 @@ int tm_helper_start(void (*body)(void))
 {
     uint64_t flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                      CLONE_SYSVSEM | CLONE_SETTLS;
-    char *thread_pointer = local_storage + TLS_BELOW;
-    /* The ABI has the thread pointer point to itself, and libc's descriptor repeats it at 16. */
-    ((void **)(void *)thread_pointer)[0] = thread_pointer;
-    ((void **)(void *)thread_pointer)[2] = thread_pointer;
-
-    register long no_tid __asm__("r10") = 0;
-    register char *tls __asm__("r8") = thread_pointer;
-    register void (*run)(void) __asm__("r9") = body;
-    long result;
-    __asm__ volatile("syscall\n\t"
-                     "testq %%rax, %%rax\n\t"
-                     "jnz 1f\n\t"
-                     "xorl %%ebp, %%ebp\n\t" /* the end of the stack, for whoever unwinds it */
-                     "callq *%%r9\n\t"
-                     "hlt\n"
-                     "1:"
-                     : "=a"(result)
-                     : "a"((long)SYS_clone), "D"(flags), "S"(stack + STACK_BYTES), "d"(0L),
-                       "r"(no_tid), "r"(tls), "r"(run)
-                     : "rcx", "r11", "memory");
+    long result = tm_helper_clone(flags, stack + STACK_BYTES, local_storage + TLS_BELOW, body);
     return result < 0 ? (int)result : 0;
-}
-
-void tm_helper_leave(uint64_t *state, uint64_t held)
-{
-    uint64_t expected = held;
-    /* Between the exchange and the end nothing may touch the stack, which is somebody else's by
-     * then. */
-    __asm__ volatile("lock cmpxchgq %[nothing], %[state]\n\t"
-                     "jne 1f\n\t"
-                     "movl %[exit], %%eax\n\t"
-                     "xorl %%edi, %%edi\n\t"
-                     "syscall\n\t"
-                     "hlt\n"
-                     "1:"
-                     : [state] "+m"(*state), "+a"(expected)
-                     : [nothing] "r"((uint64_t)0), [exit] "i"(SYS_exit)
-                     : "rdi", "rcx", "r11", "memory", "cc");
 }
 
 void tm_helper_call(void (*body)(void))
 {
-    /* rbx is kept by every function, so it brings the old stack back. */
-    __asm__ volatile("movq %%rsp, %%rbx\n\t"
-                     "movq %[top], %%rsp\n\t"
-                     "callq *%[body]\n\t"
-                     "movq %%rbx, %%rsp"
-                     :
-                     : [top] "r"(stack + STACK_BYTES), [body] "r"(body)
-                     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0",
-                       "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                       "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+    tm_helper_on_stack(stack + STACK_BYTES, body);
 }
 
 long tm_copy_process(void)

@@ -192,9 +192,9 @@ static int rename_to_free(const char *from, const char *to)
      * with the plain rename. */
     error = tm_sys6(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, 0, 0);
     if (error == 0)
-        error = tm_sys3(SYS_unlink, (long)from, 0, 0);
+        error = tm_sys_unlink(from);
     else if (error != -EEXIST && !exists(to))
-        error = tm_sys3(SYS_rename, (long)from, (long)to, 0);
+        error = tm_sys_rename(from, to);
     else
         error = -EEXIST;
     return (int)-error;
@@ -281,7 +281,7 @@ int tm_out_commit(const struct tm_job *job, const char *program, int fd)
     if (error == 0)
         error = give_free_name(job, program, -1);
     if (error != 0 && outcome->temporary[0] != '\0')
-        tm_sys3(SYS_unlink, (long)outcome->temporary, 0, 0);
+        tm_sys_unlink(outcome->temporary);
     outcome->temporary[0] = '\0';
     return error;
 }
@@ -290,6 +290,6 @@ void tm_out_abandon(const struct tm_job *job, int fd)
 {
     tm_sys_close(fd);
     if (job->outcome->temporary[0] != '\0')
-        tm_sys3(SYS_unlink, (long)job->outcome->temporary, 0, 0);
+        tm_sys_unlink(job->outcome->temporary);
     job->outcome->temporary[0] = '\0';
 }

@@ -105,7 +105,7 @@ static void judge_death(struct tm_outcome *outcome, long wait_status)
     outcome->error = ECHILD;
     outcome->finished = 1;
     if (outcome->temporary[0] != '\0')
-        tm_sys3(SYS_unlink, (long)outcome->temporary, 0, 0);
+        tm_sys_unlink(outcome->temporary);
     tm_snapshot_say_failure(outcome);
 }
 

@@ -47,7 +47,7 @@ static struct tm_snapshot_moment moments[TM_TIMELINE_MOMENTS + 1];
 static void find_program(int pid)
 {
     static const char deleted[] = " (deleted)";
-    long length = tm_sys3(SYS_readlink, (long)tm_proc_path(pid, "exe"), (long)exe, sizeof exe - 1);
+    long length = tm_sys_readlink(tm_proc_path(pid, "exe"), exe, sizeof exe - 1);
     exe[length > 0 ? length : 0] = '\0';
     char thread_name[16] = {0};
     const char *name = thread_name;

@@ -12,13 +12,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#ifndef __x86_64__
-#error                                                                                             \
-    "the recorder knows the system calls of x86-64 only; another machine needs sys.h and helper.c"
-#endif
-
 static inline long tm_sys6(long number, long a, long b, long c, long d, long e, long f)
 {
+#if defined(__x86_64__)
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
@@ -28,6 +24,22 @@ static inline long tm_sys6(long number, long a, long b, long c, long d, long e, 
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+#else
+#error "the recorder knows x86-64 and aarch64; another machine needs sys.h, helper.c and unwind.c"
+#endif
 }
 
 static inline long tm_sys4(long number, long a, long b, long c, long d)
@@ -53,6 +65,22 @@ static inline int tm_sys_open(const char *path, int flags, unsigned mode)
 static inline void tm_sys_close(int fd)
 {
     tm_sys3(SYS_close, fd, 0, 0);
+}
+
+/* The calls of this name that take a path alone are not on every machine. */
+static inline long tm_sys_unlink(const char *path)
+{
+    return tm_sys3(SYS_unlinkat, AT_FDCWD, (long)path, 0);
+}
+
+static inline long tm_sys_rename(const char *from, const char *to)
+{
+    return tm_sys4(SYS_renameat, AT_FDCWD, (long)from, AT_FDCWD, (long)to);
+}
+
+static inline long tm_sys_readlink(const char *path, char *to, size_t size)
+{
+    return tm_sys4(SYS_readlinkat, AT_FDCWD, (long)path, (long)to, (long)size);
 }
 
 static inline long tm_sys_read(int fd, void *to, size_t size)

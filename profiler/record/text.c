@@ -173,7 +173,8 @@ void tm_say(struct tm_text *text)
         return;
     /* A full pipe that nobody empties must not stop the program; a line too long for one page loses
      * its end. */
-    if (tm_sys3(SYS_poll, (long)&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0 ||
+    const struct timespec now = {0, 0};
+    if (tm_sys4(SYS_ppoll, (long)&room, 1, (long)&now, 0) != 1 || (room.revents & POLLOUT) == 0 ||
         (room.revents & (POLLERR | POLLHUP)) != 0)
         return;
     if (text->used + 1 >= text->size)

@@ -7,7 +7,11 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
+#if defined(__aarch64__)
+#include <libunwind-aarch64.h>
+#else
 #include <libunwind-x86_64.h>
+#endif
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -16,13 +20,31 @@
 
 /* What of libunwind is used, under the names of its library for a process that is not the caller's.
  */
-#define LIBRARY "libunwind-x86_64.so.8"
+#if defined(__aarch64__)
+#define LIBRARY      "libunwind-aarch64.so.8"
+#define SYMBOL(name) "_Uaarch64_" name
+#else
+#define LIBRARY      "libunwind-x86_64.so.8"
+#define SYMBOL(name) "_Ux86_64_" name
+#endif
+enum {
+#if defined(__aarch64__)
+    PC = UNW_AARCH64_PC,
+    SP = UNW_AARCH64_SP,
+    FRAME_POINTER = UNW_AARCH64_X29,
+#else
+    PC = UNW_X86_64_RIP,
+    SP = UNW_X86_64_RSP,
+    FRAME_POINTER = UNW_X86_64_RBP,
+#endif
+};
 static struct {
     unw_addr_space_t (*create)(unw_accessors_t *accessors, int byte_order);
     int (*init)(unw_cursor_t *cursor, unw_addr_space_t space, void *argument);
     int (*step)(unw_cursor_t *cursor);
     int (*is_signal)(unw_cursor_t *cursor);
     int (*get)(unw_cursor_t *cursor, int reg, unw_word_t *value);
+    int (*place)(unw_cursor_t *cursor, int reg, unw_save_loc_t *place);
     void (*flush)(unw_addr_space_t space, unw_word_t low, unw_word_t high);
     int (*caching)(unw_addr_space_t space, unw_caching_policy_t policy);
     int (*search)(unw_addr_space_t space, unw_word_t ip, unw_dyn_info_t *info, unw_proc_info_t *out,
@@ -40,6 +62,8 @@ static _Atomic int unloading;
 static struct {
     unw_cursor_t cursor;
     struct tm_caller from;
+    uintptr_t sp;                 /* of the frame that was reached */
+    bool interrupted;             /* by a signal: it may have pushed nothing yet */
     const struct tm_stack *stack; /* the caller's of tm_unwind_begin(); NULL: nothing to step */
     uintptr_t module_low,
         module_high; /* what is read in place of the module found last; 0: nothing */
@@ -102,15 +126,20 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *value, 
     if (write)
         return -UNW_EREADONLYREG;
     switch (reg) {
-    case UNW_X86_64_RIP:
+    case PC:
         *value = current.from.ip - 1; /* inside the call */
         return 0;
-    case UNW_X86_64_RSP:
+    case SP:
         *value = current.from.sp;
         return 0;
-    case UNW_X86_64_RBP:
+    case FRAME_POINTER:
         *value = current.from.frame;
         return 0;
+#if defined(__aarch64__)
+    case UNW_AARCH64_X30:
+        *value = current.from.ip; /* as the call left it */
+        return 0;
+#endif
     default:
         return -UNW_EBADREG; /* no frame that a compiler makes is found by another one */
     }
@@ -241,14 +270,15 @@ static bool find_symbols(void *library)
         const char *name;
         void *place;
     } wanted[] = {
-        {"_Ux86_64_create_addr_space", &libunwind.create},
-        {"_Ux86_64_init_remote", &libunwind.init},
-        {"_Ux86_64_step", &libunwind.step},
-        {"_Ux86_64_is_signal_frame", &libunwind.is_signal},
-        {"_Ux86_64_get_reg", &libunwind.get},
-        {"_Ux86_64_set_caching_policy", &libunwind.caching},
-        {"_Ux86_64_flush_cache", &libunwind.flush},
-        {"_Ux86_64_dwarf_search_unwind_table", &libunwind.search},
+        {SYMBOL("create_addr_space"), &libunwind.create},
+        {SYMBOL("init_remote"), &libunwind.init},
+        {SYMBOL("step"), &libunwind.step},
+        {SYMBOL("is_signal_frame"), &libunwind.is_signal},
+        {SYMBOL("get_reg"), &libunwind.get},
+        {SYMBOL("get_save_loc"), &libunwind.place},
+        {SYMBOL("set_caching_policy"), &libunwind.caching},
+        {SYMBOL("flush_cache"), &libunwind.flush},
+        {SYMBOL("dwarf_search_unwind_table"), &libunwind.search},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         void *symbol = dlsym(library, wanted[i].name);
@@ -349,6 +379,8 @@ void tm_unwind_unloaded(void)
 void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stack)
 {
     current.from = *caller;
+    current.sp = caller->sp;
+    current.interrupted = false;
     current.stack = stack;
     current.module_low = current.module_high = current.copied_low = current.copied_high = 0;
     memset(copies.base, 0, sizeof copies.base);
@@ -362,9 +394,27 @@ void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stac
 /* Nothing is mapped below that (mmap_min_addr): no code. */
 static const uintptr_t LOWEST_CODE = 64 * 1024;
 
-bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact)
+/* Where the return address that the last step went by lies; `sp` is the stack pointer since. */
+static bool return_place(uintptr_t sp, uintptr_t *place)
+{
+#if defined(__aarch64__)
+    /* Anywhere in the callee's frame. */
+    unw_save_loc_t saved;
+    if (libunwind.place(&current.cursor, UNW_AARCH64_X30, &saved) != 0 ||
+        saved.type != UNW_SLT_MEMORY)
+        return false;
+    *place = saved.u.addr;
+    return *place >= current.stack->sp && *place < sp && *place % sizeof *place == 0;
+#else
+    *place = sp - sizeof(uintptr_t);
+    return true;
+#endif
+}
+
+bool tm_unwind_step(uintptr_t *ip, uintptr_t *behind, bool *exact)
 {
     unw_word_t next_ip, next_sp;
+    uintptr_t place;
     if (current.stack == NULL)
         return false;
     *exact = libunwind.is_signal(&current.cursor) > 0;
@@ -373,10 +423,13 @@ bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact)
         libunwind.get(&current.cursor, UNW_REG_SP, &next_sp) != 0)
         return false;
     /* The stack grows down: what is not above its callee is no caller. */
-    if (next_ip < LOWEST_CODE || next_sp <= *sp || next_sp > current.stack->end ||
-        next_sp % sizeof(uintptr_t) != 0)
+    if (next_ip < LOWEST_CODE || next_sp < current.sp + !current.interrupted ||
+        next_sp > current.stack->end || next_sp % sizeof(uintptr_t) != 0 ||
+        !return_place(next_sp, &place))
         return false;
+    current.sp = next_sp;
+    current.interrupted = *exact;
     *ip = next_ip;
-    *sp = next_sp;
+    *behind = place + sizeof(uintptr_t);
     return true;
 }

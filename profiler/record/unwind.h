@@ -26,9 +26,11 @@ bool tm_unwind_ready(void);
  * thread at a time, from here to the last step; nothing in between allocates or waits for a lock.
  */
 void tm_unwind_begin(const struct tm_caller *caller, const struct tm_stack *stack);
-/* Steps to the caller of the frame at *ip and *sp. False: there is none, or it cannot be told.
- * *exact: a signal interrupted it at *ip; else *ip is where a call returns to. */
-bool tm_unwind_step(uintptr_t *ip, uintptr_t *sp, bool *exact);
+/* Steps to the caller of the frame reached last. False: there is none, or it cannot be told.
+ * *exact: a signal interrupted it at *ip; else *ip is where a call returns to, and *behind is just
+ * above the word that says so: on x86-64 that is the caller's stack pointer, elsewhere an address
+ * in the frame of what it called. */
+bool tm_unwind_step(uintptr_t *ip, uintptr_t *behind, bool *exact);
 
 /* Before a library is unloaded, and after: another may come to lie where it was. Any thread.
  * Between the two the caller waits until nobody unwinds. */

@@ -47,19 +47,38 @@ def read_differences(path):
     return listed
 
 
+def read_emulated(path):
+    """{case: (kind, reason)}"""
+    listed = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            fields = line.split(None, 2)
+            if len(fields) != 3 or fields[1] not in ("cannot", "slow"):
+                sys.exit(f"{path}:{number}: expected: PROGRAM.CASE cannot|slow REASON")
+            listed[fields[0]] = (fields[1], fields[2].strip())
+    return listed
+
+
 def no_core():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run_case(program, case, library, plugins, limit):
+def run_case(program, case, library, plugins, limit, emulator):
     """(verdict, words, seconds); verdict: passed, failed, skipped"""
     unwanted = ("LD_PRELOAD", "LD_LIBRARY_PATH", "TIDEMARK", "MALLOC_PERTURB_")
     environment = {k: v for k, v in os.environ.items() if k not in unwanted}
     environment.update(TIDEMARK_API_LIBRARY=library, TIDEMARK_API_PLUGINS=plugins, LC_ALL="C")
-    if library:
+    command = [program, case]
+    if emulator:
+        preload = ["-E", f"LD_PRELOAD={library}"] if library else []
+        command = [emulator, *preload, *command]
+        environment["TIDEMARK_API_EMULATED"] = "yes"
+    elif library:
         environment["LD_PRELOAD"] = library
     start = time.monotonic()
-    process = subprocess.Popen([program, case], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, start_new_session=True, preexec_fn=no_core)
     try:
         out, err = process.communicate(timeout=limit)
@@ -98,6 +117,7 @@ def main():
     parser.add_argument("--allocators", default="glibc,jemalloc,mimalloc,tidemark", help="comma-separated")
     parser.add_argument("--only", default="*", help="PROGRAM.CASE, a shell pattern")
     parser.add_argument("--all", action="store_true", help="the long cases under the other allocators, too")
+    parser.add_argument("--emulator", help="program that runs the programs: they are of another machine (qemu-aarch64)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--limit", type=float, default=60, help="seconds that a case may take")
     parser.add_argument("--failures", action="store_true", help="print only what is not as expected")
@@ -110,14 +130,18 @@ def main():
         path = os.path.join(options.programs, program)
         if not program.startswith("api_") or not os.path.isfile(path) or not os.access(path, os.X_OK):
             continue
-        names = subprocess.run([path, "--list"], check=True, capture_output=True, text=True).stdout.split()
+        listing = [options.emulator, path, "--list"] if options.emulator else [path, "--list"]
+        names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split()
         cases += [(path, program[len("api_"):] + "." + name, name) for name in names]
     if not cases:
         sys.exit(f"there are no programs in {options.programs}; build first")
     every_name = {name for _, name, _ in cases}
-    unknown = sorted(name for _, name in listed if name not in every_name)
+    emulated = read_emulated(os.path.join(here, "emulated.txt"))
+    unknown = sorted(({name for _, name in listed} | set(emulated)) - every_name)
     if unknown:
-        sys.exit(f"differences.txt lists cases that do not exist: {', '.join(unknown)}")
+        sys.exit(f"differences.txt or emulated.txt list cases that do not exist: {', '.join(unknown)}")
+    if not options.emulator:
+        emulated = {}
 
     total = {"passed": 0, "as listed": 0, "skipped": 0, "WRONG": 0}
 
@@ -142,7 +166,12 @@ def main():
                     continue
                 if allocator != "tidemark" and not options.all and any(fnmatch.fnmatch(name, p) for p in LONG):
                     continue
-                runs[name] = pool.submit(run_case, path, case, library, options.programs, options.limit)
+                kind, reason = emulated.get(name, (None, None))
+                if kind == "cannot" or (kind == "slow" and not options.all):
+                    say("skipped", allocator, name, reason if kind == "cannot" else f"slow under the emulator: {reason}")
+                    continue
+                runs[name] = pool.submit(run_case, path, case, library, options.programs, options.limit,
+                                         options.emulator)
             for name, future in runs.items():
                 verdict, words, seconds = future.result()
                 kind, reason = listed.get((allocator, name), (None, None))

@@ -7,6 +7,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,10 +25,19 @@ static inline struct tm_census_counters look_counters(void)
 }
 
 /* To be called first where look_resident() is asked: a huge page, if the system gives them to
- * everybody, makes pages resident that nobody touched. */
+ * everybody, makes pages resident that nobody touched. (An emulator may not know the call.) */
 static inline void look_at_small_pages(void)
 {
-    assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0)
+        return;
+    char text[64] = "";
+    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+    if (file != NULL && fgets(text, sizeof text, file) == NULL)
+        text[0] = '\0';
+    if (file != NULL)
+        fclose(file);
+    if (strstr(text, "[always]") != NULL)
+        skip();
 }
 
 /* Resident pages of a stretch; those of it that are not mapped count as not resident. */

@@ -41,16 +41,18 @@ def environment(leaks):
 
 def test(kind, binary, corpus, runs, least):
     """One short run that is the same each time."""
-    if kind == "plain":
-        command = [binary, "--runs", runs, "--seed", "1", "--least", least, corpus]
-        return subprocess.run(command, env=environment(False), check=False).returncode
-    if kind == "afl":  # its driver runs files that it is given
-        return subprocess.run([binary, *files_in(corpus)], env=environment(False), check=False).returncode
-    # libFuzzer writes new inputs into the first directory.
     with tempfile.TemporaryDirectory(prefix="tidemark-fuzz.") as new:
-        command = [binary, f"-runs={len(files_in(corpus)) + int(runs)}", "-seed=1", "-timeout=100", "-len_control=0",
-                   f"-max_len={LONGEST[target_of(binary)]}", new, corpus]
-        return subprocess.run(command, env=environment(False), check=False).returncode
+        if kind == "plain":
+            command = [binary, "--runs", runs, "--seed", "1", "--least", least, corpus]
+        elif kind == "afl":  # its driver runs files that it is given
+            command = [binary, *files_in(corpus)]
+        else:  # libFuzzer writes new inputs into the first directory
+            command = [binary, f"-runs={len(files_in(corpus)) + int(runs)}", "-seed=1", "-timeout=100", "-len_control=0",
+                       f"-max_len={LONGEST[target_of(binary)]}", new, corpus]
+        status = subprocess.run(command, env=environment(False), check=False).returncode
+    if status != 0:
+        print(f"fuzz.py: {' '.join(command[:1])} ended with {status}", file=sys.stderr)
+    return 0 if status == 0 else 1
 
 
 def target_of(binary):

@@ -385,6 +385,26 @@ bool tm_arena_resize_span(void *base, size_t pages, uint64_t dirty[TM_SPAN_ARENA
     return fits;
 }
 
+uintptr_t tm_arena_around(uintptr_t address, size_t *bytes)
+{
+    const struct tm_arena *arena = tm_arena_of((const void *)address);
+    uintptr_t base = 0;
+    *bytes = 0;
+    if (arena->kind == TM_ARENA_RUNS) {
+        unsigned page = tm_page_of((const void *)address);
+        while (page > 0 && arena->run_pages[page] == 0)
+            page--;
+        base = (uintptr_t)tm_arena_base(arena) + page * TM_PAGE;
+        *bytes = arena->run_pages[page] * TM_PAGE;
+    } else if (arena->kind == TM_ARENA_SPAN) {
+        while (arena->span_pages == 0 && tm_arena_number(arena) > 1)
+            arena--;
+        base = (uintptr_t)tm_arena_base(arena);
+        *bytes = arena->span_pages * TM_PAGE;
+    }
+    return address - base < *bytes ? base : 0;
+}
+
 void tm_arena_settle(void)
 {
     tm_lock(&tm_arena_lock);

@@ -22,6 +22,9 @@ void *tm_arena_take_run(unsigned pages, size_t alignment, uint64_t *dirty);
 unsigned tm_arena_run_pages(const void *base);
 /* False: none does. */
 bool tm_arena_give_run(void *base);
+/* For misuse.c: the start of the run or span that an address in an arena is inside of, and its
+ * bytes; 0: none is. */
+uintptr_t tm_arena_around(uintptr_t address, size_t *bytes);
 /* Changes its length in place; false if the pages behind are taken. *dirty: which of the pages that
  * came in may hold old contents, by page number in the arena. */
 bool tm_arena_resize_run(void *base, unsigned pages, uint64_t *dirty);

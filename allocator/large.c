@@ -257,6 +257,21 @@ void *tm_large_resize(void *address, size_t bytes)
     return moved;
 }
 
+uintptr_t tm_large_around(uintptr_t address, size_t *bytes)
+{
+    /* Who is stopped for misuse may have the lock, or nobody gives it back any more. */
+    if (!tm_lock_try(&tm_large_lock))
+        return 0;
+    uintptr_t found = 0;
+    for (size_t i = 0; i < table_size && found == 0; i++)
+        if (table[i].address > GRAVE && address - table[i].address < table[i].bytes) {
+            found = table[i].address;
+            *bytes = table[i].bytes;
+        }
+    tm_unlock(&tm_large_lock);
+    return found;
+}
+
 void tm_large_each(tm_large_visit_fn *visit, void *context)
 {
     struct entry *entries = table;

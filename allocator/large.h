@@ -27,6 +27,11 @@ void *tm_large_resize(void *address, size_t bytes);
 bool tm_large_add(void *address, size_t bytes, size_t before);
 bool tm_large_remove(void *address, size_t *bytes, size_t *before);
 
+/* For misuse.c: the start of the block that `address` is inside of, and its bytes; 0: none is
+ * known.
+ */
+uintptr_t tm_large_around(uintptr_t address, size_t *bytes);
+
 /* Unmaps freed mappings that may no longer be kept (kept.h). */
 void tm_large_settle(void);
 /* Unmaps all of them. True if there were any. */

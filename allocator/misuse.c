@@ -8,6 +8,7 @@
 
 #include "allocator/arena.h"
 #include "allocator/hooks.h"
+#include "allocator/large.h"
 #include "allocator/os.h"
 #include "allocator/pool.h"
 
@@ -111,6 +112,17 @@ void tm_misuse_underrun(const char *call, const void *block, size_t size)
     stop_for_bounds(call, block, size, "something was written before the start of this block");
 }
 
+static void put_inside(struct line *line, const void *address, const void *block, size_t bytes)
+{
+    put(line, "not the start of a block, but ");
+    put_size(line, (uintptr_t)address - (uintptr_t)block);
+    put(line, " into the block of ");
+    put_size(line, bytes);
+    put(line, " at ");
+    put_address(line, block);
+    put_where(line, block);
+}
+
 /* An address in a pool that is not the start of a live block. */
 static void put_pool(struct line *line, const struct tm_pool *pool, const void *address)
 {
@@ -126,13 +138,7 @@ static void put_pool(struct line *line, const struct tm_pool *pool, const void *
         put_size(line, class->block_size);
         put_where(line, block);
     } else {
-        put(line, "not the start of a block, but ");
-        put_size(line, (uint64_t)((const char *)address - block));
-        put(line, " into the block of ");
-        put_size(line, class->block_size);
-        put(line, " at ");
-        put_address(line, block);
-        put_where(line, block);
+        put_inside(line, address, block, class->block_size);
     }
 }
 
@@ -145,8 +151,14 @@ void tm_misuse_no_block(const char *call, const void *address)
     put_address(&line, address);
     put(&line, "): ");
     const struct tm_pool *pool = tm_in_arena(address) ? tm_pool_of(address) : NULL;
+    size_t bytes;
+    uintptr_t around = pool != NULL           ? 0
+                       : tm_in_arena(address) ? tm_arena_around((uintptr_t)address, &bytes)
+                                              : tm_large_around((uintptr_t)address, &bytes);
     if (pool != NULL) {
         put_pool(&line, pool, address);
+    } else if (around != 0) {
+        put_inside(&line, address, (const void *)around, bytes);
     } else {
         put(&line, tm_in_arena(address)
                        ? "freed before, or not the start of a block: memory of this "

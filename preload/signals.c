@@ -87,7 +87,10 @@ void tm_signals_start(int signal_number)
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-    sigfillset(&action.sa_mask);
+    /* All there are: sigfillset() leaves out libc's own, of which one ends a thread that may be
+     * cancelled at any instruction, in the middle of a trim as well, whose locks would stay taken.
+     */
+    memset(&action.sa_mask, 0xff, sizeof action.sa_mask);
     if (__sigaction(signal_number, &action, NULL) == 0)
         __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
 }

@@ -88,6 +88,21 @@ static void handle(int number, void (*handler)(int), int flags)
     CHECK(sigaction(number, &action, NULL) == 0);
 }
 
+/* The library's handler is not to be left in its middle by a thread that is cancelled: libc's own
+ * signals, 32 and 33, are blocked in it, too. As the kernel has it; libc hides that handler. */
+static void check_mask(void)
+{
+    enum { FIRST_OF_LIBC = 32 };
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } kernels = {0};
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR2, NULL, &kernels, sizeof kernels.mask) == 0);
+    CHECK((kernels.mask >> (FIRST_OF_LIBC - 1) & 3) == 3);
+}
+
 void signals_start(bool root)
 {
     struct itimerval timer = {{0, TICK_US}, {0, TICK_US}};
@@ -95,6 +110,8 @@ void signals_start(bool root)
     snapshot = (tidemark_snapshot_function *)dlsym(RTLD_DEFAULT, "tidemark_snapshot");
     record = (tidemark_record_function *)dlsym(RTLD_DEFAULT, "tidemark_record");
     CHECK(status == NULL || (snapshot != NULL && record != NULL));
+    if (status != NULL)
+        check_mask();
     handle(SIGUSR1, on_call, SA_ONSTACK);
     if (!root)
         return;

@@ -284,6 +284,25 @@ uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root)
     return take(caller, &stack, root, TM_FRAMES_DEPTH);
 }
 
+unsigned tm_frames_of_kept(const struct tm_caller *caller, const void *copy, size_t bytes,
+                           uintptr_t *codes, unsigned most)
+{
+    struct tm_stack stack = {.sp = caller->sp, .end = caller->sp + bytes, .own = false};
+    uintptr_t ip = caller->ip, sp = caller->sp;
+    bool exact = false;
+    unsigned frames = 0;
+    if (!tm_unwind_ready())
+        return 0;
+    struct tm_mask mask = lock_up();
+    tm_stack_open_kept(&stack, copy);
+    tm_unwind_begin(caller, &stack);
+    do
+        codes[frames++] = ip - !exact;
+    while (frames < most && tm_unwind_step(&ip, &sp, &exact));
+    unlock(mask);
+    return frames;
+}
+
 /* ---- the last stacks of a thread ---- */
 
 /* A loop that allocates on a chosen page (allocator/sample.h) asks for the same few stacks again

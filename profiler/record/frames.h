@@ -51,6 +51,11 @@ bool tm_frames_start(void);
 uint32_t tm_frames_take(const struct tm_caller *caller, uint32_t root);
 /* The same where a stack that is the same in its innermost frames will do. */
 uint32_t tm_frames_take_nearly(const struct tm_caller *caller, uint32_t root);
+/* Of a stack of which a copy was kept, `bytes` from the caller's stack pointer on: where in their
+ * code the caller and those outside of it were, innermost first, at most `most`. Returns how many.
+ * Adds nothing to the table. */
+unsigned tm_frames_of_kept(const struct tm_caller *caller, const void *copy, size_t bytes,
+                           uintptr_t *codes, unsigned most);
 /* A frame that stands for a thread; 0: the table is full. */
 uint32_t tm_frames_root(uint64_t thread);
 

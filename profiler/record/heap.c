@@ -9,6 +9,7 @@
 #include "profiler/record/sites.h"
 #include "profiler/record/spool.h"
 #include "profiler/record/timeline.h"
+#include "profiler/record/where.h"
 #include "profiler/record/writer.h"
 
 #include <string.h>
@@ -110,6 +111,7 @@ unsigned tm_heap_walk(void)
     take_own(tm_timeline_place, "recorder");
     take_own(tm_frames_place, SITES);
     take_own(tm_sites_place, SITES);
+    take_own(tm_where_place, SITES);
     return tm_census_walk(&visitor, NULL);
 }
 

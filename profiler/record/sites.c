@@ -19,6 +19,7 @@
 #include "profiler/record/timeline.h"
 #include "profiler/record/unwind.h"
 #include "profiler/record/weight.h"
+#include "profiler/record/where.h"
 
 #include <sys/single_threaded.h>
 
@@ -290,6 +291,8 @@ static void forget(const void *block, size_t usable, uint64_t cell)
     add(&site->ended_blocks[step], share.blocks);
     add(&site->ended_bytes, share.bytes);
     note_live(-(int64_t)share.bytes, now);
+    struct tm_caller caller = tm_caller_here();
+    tm_where_freed(block, cell, &caller);
 }
 
 /* ---- on and off ---- */
@@ -327,7 +330,7 @@ static void follow_mode(void)
 static bool switch_to(uint32_t sites)
 {
     bool on = sites != TM_SITES_OFF;
-    if (on && (!tm_frames_start() || !tm_reserve_once(&place, TABLE_BYTES)))
+    if (on && (!tm_frames_start() || !tm_reserve_once(&place, TABLE_BYTES) || !tm_where_start()))
         return false;
     if (on && __atomic_fetch_or(&ever, 1u << sites, __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&since_ns, tm_timeline_now_ns(), __ATOMIC_RELAXED);

@@ -27,6 +27,7 @@ static _Thread_local struct {
 /* What was copied of a stack; guarded by who calls tm_stack_open(). */
 static struct {
     uintptr_t base, end; /* addresses that are there */
+    bool kept;           /* there is no more of it */
     _Alignas(16) char bytes[WINDOW];
 } window;
 
@@ -54,13 +55,22 @@ struct tm_stack tm_stack_of(uintptr_t sp)
 void tm_stack_open(const struct tm_stack *stack)
 {
     window.base = window.end = (stack->sp - sizeof(uintptr_t)) & ~(uintptr_t)(PAGE - 1);
+    window.kept = false;
+}
+
+void tm_stack_open_kept(const struct tm_stack *stack, const void *bytes)
+{
+    window.base = stack->sp;
+    window.end = stack->end < stack->sp + WINDOW ? stack->end : stack->sp + WINDOW;
+    window.kept = true;
+    memcpy(window.bytes, bytes, window.end - window.base);
 }
 
 /* Copies the next page. */
 static bool fetch(void)
 {
     size_t have = window.end - window.base;
-    if (have == WINDOW)
+    if (have == WINDOW || window.kept)
         return false;
     if (!tm_copy(window.bytes + have, window.end, PAGE))
         return false;

@@ -43,6 +43,10 @@ static inline bool tm_stack_read_own(const struct tm_stack *stack, uintptr_t add
 void tm_stack_open(const struct tm_stack *stack);
 bool tm_stack_read(const struct tm_stack *stack, uintptr_t address, uintptr_t *word);
 
+/* Another stack is read, of which nothing is left but a copy of its inner end, from stack->sp up
+ * to, not with, stack->end. */
+void tm_stack_open_kept(const struct tm_stack *stack, const void *bytes);
+
 /* A chain of frames, none of which a signal interrupted and each less than TM_FRAME_LARGEST above
  * the one before, leads from stack->sp to `outermost`, on the thread's own stack or at its end. */
 enum { TM_FRAME_LARGEST = 64 * 1024 };

@@ -38,8 +38,7 @@ static void later(size_t size)
     announce_block(block);
     give(block);
     for (size_t i = 0; i < 1000; i++) {
-        size_t other = 24 + i * 7;
-        give(take(other == size ? other + 100 : other));
+        give(take(2 * size + 24 + i * 7));
     }
     give(block);
     go_on(size);

@@ -85,17 +85,24 @@ static void rounded_down(size_t size, size_t to)
     give_and_go_on(at_address(down), size);
 }
 
+/* Where the page starts that the block reaches into. */
+static uintptr_t next_page(const char *block)
+{
+    return ((uintptr_t)block & ~(uintptr_t)4095) + 4096;
+}
+
 /* Of a size that is no power of two some page starts inside a block. */
 static void start_of_page(size_t size)
 {
     size *= 3;
     char *block = among_others(size);
-    for (unsigned i = 0; i < 10000 && ((uintptr_t)block & 4095) < 2048; i++)
+    for (unsigned i = 0; i < 10000 && next_page(block) >= (uintptr_t)block + size; i++)
         block = take(size);
-    uintptr_t page = ((uintptr_t)block & ~(uintptr_t)4095) + 4096;
-    if (((uintptr_t)block & 4095) < 2048 || page >= (uintptr_t)block + malloc_usable_size(block))
+    if (next_page(block) >= (uintptr_t)block + size)
         cannot("no block reaches into the next page");
-    give_and_go_on(at_address(page), size);
+    announce(at_address(next_page(block)), 1, malloc_usable_size(block));
+    give(at_address(next_page(block)));
+    go_on(size);
 }
 
 static void start_of_4m(size_t size)

@@ -5,6 +5,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -197,12 +198,34 @@ static void *take_it(void *size)
     return take((size_t)(uintptr_t)size);
 }
 
+static _Atomic unsigned ready;
+
+static void wait_for(unsigned count)
+{
+    while (atomic_load(&ready) < count)
+        sched_yield();
+}
+
+static void *give_when_ready(void *block)
+{
+    atomic_fetch_add(&ready, 1);
+    wait_for(2);
+    give(block);
+    return NULL;
+}
+
+/* The thread is there before: what libc takes from the heap for it may come to lie at its place. */
 static void by_another_thread(size_t size)
 {
+    pthread_t thread;
     char *block = take(size);
     announce_block(block);
+    if (pthread_create(&thread, NULL, give_when_ready, block) != 0)
+        cannot("a thread cannot be made");
+    wait_for(1);
     give(block);
-    in_thread(give_it, block);
+    atomic_fetch_add(&ready, 1);
+    pthread_join(thread, NULL);
     go_on(size);
 }
 
@@ -239,24 +262,13 @@ static void twice_of_an_ended_thread(size_t size)
     go_on(size);
 }
 
-static _Atomic unsigned ready;
-
-static void *give_together(void *block)
-{
-    atomic_fetch_add(&ready, 1);
-    while (atomic_load(&ready) < 2)
-        ;
-    give(block);
-    return NULL;
-}
-
 static void by_two_threads(size_t size)
 {
     pthread_t threads[2];
     char *block = take(size);
     announce_block(block);
     for (unsigned i = 0; i < 2; i++)
-        if (pthread_create(&threads[i], NULL, give_together, block) != 0)
+        if (pthread_create(&threads[i], NULL, give_when_ready, block) != 0)
             cannot("a thread cannot be made");
     for (unsigned i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);

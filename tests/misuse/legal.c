@@ -85,24 +85,6 @@ static void copies_of_freed(size_t size)
     go_on(size);
 }
 
-/* The same, and the block comes to lie where the bytes were read. */
-static void copies_at_their_place(size_t size)
-{
-    char left[64];
-    size_t bytes = size < 64 ? size : 64;
-    if (size >= 32 * (size_t)KIB)
-        cannot("it may be unmapped");
-    for (unsigned round = 0; round < 200; round++) {
-        char *block = take(size);
-        give(block);
-        memcpy(left, opaque(block), bytes);
-        char *again = take(size);
-        memcpy(again, left, bytes);
-        give(again);
-    }
-    go_on(size);
-}
-
 /* Words of every kind, at every place. */
 static void arbitrary_words(size_t size)
 {
@@ -463,7 +445,6 @@ const struct misuse_case misuse_cases[] = {
     {"untouched", untouched, 1},
     {"saved_and_restored", saved_and_restored, 1},
     {"copies_of_freed", copies_of_freed, 1},
-    {"copies_at_their_place", copies_at_their_place, 1},
     {"arbitrary_words", arbitrary_words, 1},
     {"all_of_it_written", all_of_it_written, 1},
     {"of_nothing", of_nothing, 1},

@@ -185,6 +185,37 @@ static void replayed(size_t size)
     go_on(size);
 }
 
+/* As by_key_that_was_read, by one who takes the second word for a sum of the first, the place and a
+ * secret, and has the chosen place in his hand: it is to look like a free block, too. */
+static void by_sum_that_was_read(size_t size)
+{
+    volatile uint64_t *block = opaque(freed_among_live(size));
+    uint64_t *to = choose(size);
+    uint64_t secret = block[1] ^ block[0] ^ (uint64_t)(uintptr_t)block;
+    to[0] = 0;
+    to[1] = secret ^ (uint64_t)(uintptr_t)to;
+    block[0] = (uint64_t)(uintptr_t)to;
+    block[1] = secret ^ (uint64_t)(uintptr_t)block ^ (uint64_t)(uintptr_t)to;
+    go_on(size);
+}
+
+/* Bytes of the freed block, read from it and put into it once it is handed out again. */
+static void read_and_put_back(size_t size)
+{
+    char left[64];
+    size_t bytes = size < sizeof left ? size : sizeof left;
+    for (unsigned round = 0; round < 200; round++) {
+        char *block = take(size);
+        announce_block(block);
+        give(block);
+        memcpy(left, opaque(block), bytes);
+        char *again = take(size);
+        memcpy(again, left, bytes);
+        give(again);
+    }
+    go_on(size);
+}
+
 static void to_itself(size_t size)
 {
     volatile uint64_t *block = opaque(freed_among_live(size));
@@ -333,7 +364,9 @@ const struct misuse_case misuse_cases[] = {
     {"as_glibc_hides", as_glibc_hides, 1},
     {"by_key_that_was_read", by_key_that_was_read, 1},
     {"copied_from_another", copied_from_another, 1},
+    {"by_sum_that_was_read", by_sum_that_was_read, 1},
     {"replayed", replayed, 1},
+    {"read_and_put_back", read_and_put_back, 1},
     {"to_itself", to_itself, 1},
     {"to_a_live_block", to_a_live_block, 1},
     {"overflow_1_to_live", overflow_1_to_live, 1},

@@ -96,10 +96,12 @@ void keep(void *block, size_t bytes)
     memset(block, kept[kept_count - 1].tag, bytes);
 }
 
-void keep_anew(void)
+bool is_kept(uintptr_t address)
 {
     for (size_t i = 0; i < kept_count; i++)
-        memset(at_address(kept[i].start), kept[i].tag, kept[i].end - kept[i].start);
+        if (kept[i].start == address)
+            return true;
+    return false;
 }
 
 void forbid(const void *start, size_t bytes)

@@ -50,8 +50,8 @@ void announce_block(void *block);
 
 /* A live block: what go_on() gets must not overlap it, and its content stays. */
 void keep(void *block, size_t bytes);
-/* The program changed a kept block itself. */
-void keep_anew(void);
+/* A kept block starts there. */
+bool is_kept(uintptr_t address);
 /* No block may lie there. */
 void forbid(const void *start, size_t bytes);
 

@@ -32,9 +32,9 @@ static void exchange(void *library, const char *allocate, const char *resize, co
     for (size_t size = 1; size < 4 << 20; size = size * 3 + 1) {
         char *theirs = their_malloc(size);
         memset(theirs, 'a', size);
-        theirs = realloc(theirs, size * 2);
-        assert(theirs[0] == 'a' && theirs[size - 1] == 'a');
-        free(theirs);
+        char *grown = realloc(theirs, size * 2);
+        assert(grown != NULL && grown[0] == 'a' && grown[size - 1] == 'a');
+        free(grown);
 
         char *ours = malloc(size);
         memset(ours, 'b', size);

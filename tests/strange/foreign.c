@@ -73,7 +73,8 @@ static void free_what_is_none(const char *address)
         none = on_stack + 2;
     else if (strcmp(address, "mapping") == 0)
         none = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    free(none);
+    void (*release)(void *) = free;
+    release(none);
 }
 
 int main(int argc, char **argv)

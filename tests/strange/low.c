@@ -17,12 +17,13 @@ int main(void)
     for (int i = 0; i < BLOCKS; i++)
         assert((blocks[i] = malloc(100000)) != NULL);
     int low = 0;
-#ifdef MAP_32BIT
+#ifdef __x86_64__
     for (; low < 700; low++) {
         unsigned char *code = mmap(NULL, CODE, CALL, KIND | MAP_32BIT, -1, 0);
         if (code == MAP_FAILED)
             break;
-        memcpy(code, "\xb8\x2a\x00\x00\x00\xc3", 6); /* mov $42, %eax; ret */
+        static const unsigned char mov_42_eax_ret[] = {0xb8, 42, 0, 0, 0, 0xc3};
+        memcpy(code, mov_42_eax_ret, sizeof mov_42_eax_ret);
         assert(((int (*)(void))(uintptr_t)code)() == 42);
         assert((uintptr_t)code + CODE <= UINT64_C(1) << 31);
     }

@@ -39,13 +39,13 @@ static void work_strictly(void)
     enum { BLOCKS = 64 };
     void *blocks[BLOCKS];
     for (int i = 0; i < BLOCKS; i++)
-        assert((blocks[i] = malloc((size_t)i * 16)) != NULL);
+        assert((blocks[i] = malloc((size_t)i * 16 + 1)) != NULL);
     assert(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
     for (int turn = 0; turn < 1000; turn++) {
         for (int i = 0; i < BLOCKS; i++)
             free(blocks[i]);
         for (int i = 0; i < BLOCKS; i++)
-            blocks[i] = malloc((size_t)i * 16);
+            blocks[i] = malloc((size_t)i * 16 + 1);
     }
     if (write(STDOUT_FILENO, "ok\n", 3) == 3)
         syscall(SYS_exit, 0);

@@ -24,7 +24,7 @@ function changeCell(value, words = bytesText) {
 
 function head(data) {
   const names = data.snapshots.map((snapshot) => snapshot.exe.split('/').pop() || 'a process');
-  document.title = `${names[0]}: Tidemark comparison`;
+  document.title = plain(`${names[0]}: Tidemark comparison`);
   const line = (snapshot, i) => {
     const when = new Date(snapshot.realtime_ns / 1e6).toISOString().replace('T', ' ').replace(/\..*/, ' UTC');
     return el('p', { class: 'subtitle' }, el('b', {}, i === 0 ? 'Before: ' : 'After: '), el('code', {}, snapshot.file),

@@ -19,10 +19,21 @@ function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith('on')) node.addEventListener(key.slice(2), value);
-    else node.setAttribute(key, value === true ? '' : String(value));
+    else node.setAttribute(key, value === true ? '' : plain(value));
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const shown = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  node.append(...shown.map((child) => (child instanceof Node ? child : plain(child))));
   return node;
+}
+
+/* Text as the text report escapes it: without characters that cannot be seen, or that turn round what stands beside them. */
+function plain(text) {
+  return String(text).replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\ufffb\u{e0000}-\u{10ffff}]/gu,
+    (character) => {
+      const hex = character.codePointAt(0).toString(16);
+      return character < '\u0080' ? '\\x' + hex.padStart(2, '0') : `\\u{${hex.padStart(4, '0')}}`;
+    });
 }
 
 /* Words are those of the text report. */

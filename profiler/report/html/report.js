@@ -13,7 +13,7 @@ function section(page, nav, id, title) {
 function head(data) {
   const { process } = data;
   const name = process.exe.split('/').pop() || process.command[0] || 'a process';
-  document.title = `${name} (${process.pid}): Tidemark report`;
+  document.title = plain(`${name} (${process.pid}): Tidemark report`);
   const when = new Date(process.realtime_ns / 1e6).toISOString().replace('T', ' ').replace(/\..*/, ' UTC');
   return el('header', {}, el('h1', {}, `${name}, process ${process.pid}`), el('p', { class: 'subtitle' }, el('code', {}, process.command.join(' ').slice(0, 400))),
     el('p', { class: 'subtitle' }, `Snapshot ${process.snapshot_number}, taken ${when}, ${timeText(process.since_start_ns)} after the start; ${countText(process.threads)} thread${process.threads === 1 ? '' : 's'}; highest RSS ${bytesText(process.peak_rss_bytes)}.`));

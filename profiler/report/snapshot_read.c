@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 /* No user address reaches this on any Linux of 64 bits (57 bits of virtual address on x86-64
@@ -435,6 +436,7 @@ bool tm_snapshot_parse(const char *name, const void *data, size_t size, unsigned
     }
     struct reader reader = {name, data, size, 0, flags, out, error};
     out->file_bytes = size;
+    out->owner = geteuid();
     if (!read_header(&reader) || !read_sections(&reader) || !add_absent(&reader) ||
         !check_process(&reader) || !check_maps(&reader) || !check_heap(&reader) ||
         !check_sites(&reader)) {

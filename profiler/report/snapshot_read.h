@@ -59,6 +59,7 @@ struct tm_snapshot_file {
     const struct tm_snapshot_page_set *page_sets; /* by page */
     size_t page_set_count;
     size_t file_bytes; /* size of the file */
+    uint32_t owner;    /* the user that it belongs to; where it is bytes in memory: this one */
     void *buffer;      /* the file's bytes when tm_snapshot_load() read them; else NULL */
 };
 

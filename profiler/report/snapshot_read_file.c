@@ -91,6 +91,7 @@ static bool load(int fd, const char *path, struct tm_snapshot_file *out,
         return false;
     }
     out->buffer = buffer;
+    out->owner = status.st_uid;
     return true;
 }
 

@@ -165,6 +165,19 @@ static struct tm_module *module_at(struct tm_symbols *symbols, const struct tm_s
 
 /* ---- code without a file ---- */
 
+/* The directory is everybody's, and a map's name can be guessed: it must be of the user whose
+ * process that was (who wrote the snapshot), of this command's, or root's. */
+static bool is_trusted(struct tm_symbols *symbols, const char *path, const struct stat *status)
+{
+    uid_t owner = symbols->snapshot->owner;
+    if (status->st_uid == 0 || status->st_uid == geteuid() || status->st_uid == owner)
+        return true;
+    tm_names_note(&symbols->names,
+                  "'%s' belongs to user %u, the snapshot to user %u: no name is taken from it",
+                  path, (unsigned)status->st_uid, (unsigned)owner);
+    return false;
+}
+
 /* Reads the perf map named for a process's number, if there is one that the process wrote. */
 static bool read_perf_map(struct tm_symbols *symbols, int root, int pid)
 {
@@ -178,7 +191,7 @@ static bool read_perf_map(struct tm_symbols *symbols, int root, int pid)
     /* One that was last written before the process began is an earlier process's. */
     uint64_t began = (process->realtime_ns - process->since_start_ns) / 1000000000;
     bool read = fstat(file, &status) == 0 && (uint64_t)status.st_mtime >= began &&
-                tm_perf_map_read(file, &symbols->perf_map);
+                is_trusted(symbols, path, &status) && tm_perf_map_read(file, &symbols->perf_map);
     close(file);
     if (read && symbols->perf_map.cut)
         tm_names_note(

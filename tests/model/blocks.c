@@ -1,18 +1,18 @@
 /* blocks.c: see blocks.h. That a pool is given back once, and touched by nobody afterwards, is seen
- * where arenas take and give its pages (by the linker's --wrap): from then on its descriptor and its
- * blocks are poison, but for the owner word, which other threads may still compare and flag
+ * where arenas take and give its pages (by the linker's --wrap): from then on its descriptor and
+ * its blocks are poison, but for the owner word, which other threads may still compare and flag
  * (call_owner() in heap_return.c).
  */
 #include "tests/model/blocks.h"
 
 #include <stdatomic.h>
 
+#include "allocator/arena.h"
 #include "allocator/cache.h"
 #include "allocator/heap_inner.h"
-#include "allocator/pool.h"
-#include "allocator/arena.h"
 #include "allocator/kept.h"
 #include "allocator/os.h"
+#include "allocator/pool.h"
 #include "allocator/thread.h"
 #include "allocator/tidemark_alloc.h"
 #include "tests/model/model.h"
@@ -78,13 +78,20 @@ void all_came_back(void)
 void no_points_at_counters(void)
 {
     _Atomic uint64_t *counters[] = {
-        &tm_bytes_in_pools,          &tm_bytes_in_spans,
-        &tm_bytes_in_mappings,       &tm_bytes_taken,
-        &tm_bytes_clean_in_pools,    &tm_cached_bytes,
-        &tm_drained_bytes,           &tm_kept_bytes,
-        &tm_pools_taken,             &tm_heap_metadata_bytes,
-        &tm_chunk_mapped_bytes,      &tm_os_counters.purge_calls,
-        &tm_os_counters.purged_bytes, &tm_os_counters.unmapped_bytes,
+        &tm_bytes_in_pools,
+        &tm_bytes_in_spans,
+        &tm_bytes_in_mappings,
+        &tm_bytes_taken,
+        &tm_bytes_clean_in_pools,
+        &tm_cached_bytes,
+        &tm_drained_bytes,
+        &tm_kept_bytes,
+        &tm_pools_taken,
+        &tm_heap_metadata_bytes,
+        &tm_chunk_mapped_bytes,
+        &tm_os_counters.purge_calls,
+        &tm_os_counters.purged_bytes,
+        &tm_os_counters.unmapped_bytes,
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
         model_no_points(counters[i], sizeof *counters[i]);

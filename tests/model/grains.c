@@ -201,8 +201,8 @@ static void access_grain(struct grain *grain, uint8_t bytes, bool write, bool at
         if (old->thread == self) {
             if (old->bytes == bytes && old->write == write && old->atomic == atomic)
                 mine = old;
-        } else if ((old->bytes & bytes) != 0 && (old->write || write) &&
-                   !(old->atomic && atomic) && old->when > known[old->thread]) {
+        } else if ((old->bytes & bytes) != 0 && (old->write || write) && !(old->atomic && atomic) &&
+                   old->when > known[old->thread]) {
             race(old, (const void *)grain->address, write, pc);
         }
     }

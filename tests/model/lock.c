@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     static const struct model_scenario scenarios[] = {
         {"three-threads", 3, NULL, enter, NULL, all_entered, 4, 2, false},
         {"twice", 2, NULL, enter_twice, NULL, all_entered_twice, 5, 2, false},
-        {"passing-through", 3, NULL, fork_or_enter, NULL, all_entered_and_forked, 4, 1, false},
+        {"passing-through", 3, NULL, fork_or_enter, NULL, all_entered_and_forked, 2, 1, false},
         {"try", 3, NULL, try_or_enter, NULL, all_entered, 4, 1, false},
     };
     return model_main(scenarios, sizeof scenarios / sizeof scenarios[0], argc, argv);

@@ -13,8 +13,8 @@
 #include <string.h>
 
 struct thread_memory {
-    struct clock before;  /* happened before */
-    struct clock knows;   /* and what else it cannot miss */
+    struct clock before;   /* happened before */
+    struct clock knows;    /* and what else it cannot miss */
     struct clock unfenced; /* of stores that it read relaxed: an acquire fence makes it `before` */
     struct clock released; /* `before` at the last release fence: what relaxed stores carry */
 };
@@ -47,9 +47,9 @@ struct word {
     bool quiet;             /* no points here */
     /* Of this schedule: */
     unsigned schedule;
-    unsigned first, count;        /* stores: numbers first to count - 1 are kept */
-    struct store stores[STORES];  /* number i at i % STORES */
-    unsigned read[WITH_MAIN];     /* the newest store that each thread read or made */
+    unsigned first, count;       /* stores: numbers first to count - 1 are kept */
+    struct store stores[STORES]; /* number i at i % STORES */
+    unsigned read[WITH_MAIN];    /* the newest store that each thread read or made */
 };
 static struct word words[WORDS];
 static unsigned schedule = 1;

@@ -211,11 +211,11 @@ int main(int argc, char **argv)
         {"full", 3, full_setup, full_body, wind_up, check, 2, 1, false},
         {"home", 3, home_setup, home_body, wind_up, check, 2, 1, false},
         {"thread-ends", 3, end_setup, end_body, wind_up, check, 2, 1, false},
-        {"shared-and-trimmed", 3, shared_setup, shared_body, wind_up, check, 2, 1, false},
-        {"shared", 3, shared_setup, shared_two_body, wind_up, check, 2, 1, false},
-        {"called", 2, call_setup, call_body, wind_up, check, 2, 1, false},
+        {"shared-and-trimmed", 3, shared_setup, shared_body, wind_up, check, 2, 0, false},
+        {"shared", 3, shared_setup, shared_two_body, wind_up, check, 2, 0, false},
+        {"called", 2, call_setup, call_body, wind_up, check, 4, 1, false},
         {"last-blocks", 3, last_setup, last_body, wind_up, check, 2, 1, false},
-        {"without-heap", 3, gone_setup, gone_body, wind_up, check, 2, 1, false},
+        {"without-heap", 3, gone_setup, gone_body, wind_up, check, 1, 1, false},
     };
     return model_main(scenarios, sizeof scenarios / sizeof scenarios[0], argc, argv);
 }

@@ -65,9 +65,25 @@ void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
     return NULL;
 }
 
-void tm_os_guard(void *address, size_t bytes)
+bool tm_os_guard(void *address, size_t bytes)
 {
     (void)address, (void)bytes;
+    return false;
+}
+
+size_t tm_os_page(void)
+{
+    return TM_PAGE;
+}
+
+void *tm_os_map_apart(size_t bytes)
+{
+    return tm_os_map(bytes);
+}
+
+void tm_os_unmap_apart(void *address, size_t bytes)
+{
+    model_zero(address, bytes);
 }
 
 void tm_os_wait(_Atomic int *word, int value)
@@ -104,6 +120,11 @@ uint64_t tm_os_block_signals(void)
 void tm_os_set_signals(uint64_t mask)
 {
     (void)mask;
+}
+
+void tm_os_abort(void)
+{
+    model_fail("the allocator stops the program");
 }
 
 void tm_os_message(const char *text, size_t length)

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Breaks the allocator's sources, one place at a time, and sees that the models find it.
+
+A mutant is a piece of a source's text and what stands there instead; the piece has to be there
+exactly once, or the list below is out of date, and the test fails. Each mutant is compiled, linked
+with the rest and with its model, and run: the model has to fail, and to say what was expected.
+"""
+
+import argparse
+import concurrent.futures
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+RACE = "nothing orders them"
+LOST = "a block was lost"
+GIVEN = "memory that was given back"
+STUCK = "nobody is left to wake it"
+
+# (what is broken, source, the text, what it becomes, model, scenario, what the model says)
+MUTANTS = [
+    ("a lock is left without release", "allocator/lock.h",
+     "atomic_exchange_explicit(&lock->word, 0, memory_order_release)",
+     "atomic_exchange_explicit(&lock->word, 0, memory_order_relaxed)",
+     "lock", "three-threads", RACE),
+    ("a lock is taken without acquire", "allocator/lock.c",
+     "atomic_exchange_explicit(&lock->word, 2, memory_order_acquire)",
+     "atomic_exchange_explicit(&lock->word, 2, memory_order_relaxed)",
+     "lock", "three-threads", RACE),
+    ("who leaves a lock wakes nobody", "allocator/lock.h",
+     "0, memory_order_release) == 2, 0)", "0, memory_order_release) == 3, 0)",
+     "lock", "three-threads", STUCK),
+    ("everybody passes through the locks of a thread that forks", "allocator/lock.c",
+     "return atomic_load_explicit(&tm_lock_forker, memory_order_relaxed) == &this_thread;",
+     "return atomic_load_explicit(&tm_lock_forker, memory_order_relaxed) != NULL;",
+     "lock", "passing-through", RACE),
+    ("nobody passes through a lock", "allocator/lock.c",
+     "return atomic_load_explicit(&tm_lock_forker, memory_order_relaxed) == &this_thread;",
+     "return false;",
+     "lock", "passing-through", STUCK),
+    ("a pool is disowned without release", "allocator/share.c",
+     "atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use,\n"
+     "                                                    memory_order_release",
+     "atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use,\n"
+     "                                                    memory_order_relaxed",
+     "pools", "thread-ends", RACE),
+    ("a full pool is left without release", "allocator/heap.c",
+     "&seen, in_use, memory_order_release,", "&seen, in_use, memory_order_relaxed,",
+     "pools", "full", RACE),
+    ("a full pool is left whatever came back meanwhile", "allocator/heap.c",
+     "if (atomic_compare_exchange_strong_explicit(&pool->remote, &seen, in_use, "
+     "memory_order_release,\n                                                "
+     "memory_order_relaxed))\n        return true;",
+     "atomic_store_explicit(&pool->remote, in_use, memory_order_release);\n"
+     "    if (seen != 0)\n        return true;",
+     "pools", "full", None),
+    ("a pool comes home without acquire", "allocator/heap_return.c",
+     "&pool->remote, &seen, TM_REMOTE_OWNED,\n"
+     "                                                 memory_order_acquire",
+     "&pool->remote, &seen, TM_REMOTE_OWNED,\n"
+     "                                                 memory_order_relaxed",
+     "pools", "home", RACE),
+    ("a block is handed back without release", "allocator/heap_return.c",
+     "memory_order_acq_rel, memory_order_acquire", "memory_order_acquire, memory_order_acquire",
+     "pools", "full", RACE),
+    ("blocks that were handed back are taken without acquire", "allocator/pool.c",
+     "atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire)",
+     "atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed)",
+     "pools", "full", RACE),
+    ("blocks that were handed back are looked at, then taken, in two steps", "allocator/pool.c",
+     "remote = atomic_exchange_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire);",
+     "remote = atomic_load_explicit(&pool->remote, memory_order_acquire);\n"
+     "    atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);",
+     "pools", "full", LOST),
+    ("a pool out of the shared list is not asked for its owner", "allocator/share.c",
+     "if ((before & TM_REMOTE_OWNED) == 0)", "if (before != 0)",
+     "pools", "shared", None),
+    ("a shared pool is taken without acquire", "allocator/share.c",
+     "atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_acquire)",
+     "atomic_fetch_or_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed)",
+     "pools", "shared", RACE),
+    ("an empty pool is given back while it is in the shared list", "allocator/heap_return.c",
+     "if (tm_pool_empty(pool)) {\n        tm_share_unlist(pool);\n        tm_pool_give(pool);",
+     "if (tm_pool_empty(pool)) {\n        tm_pool_give(pool);",
+     "pools", "shared", GIVEN),
+    ("a pool is touched after it was disowned", "allocator/share.c",
+     "    if (!tm_share_disown(pool)) {\n",
+     "    bool disowned = tm_share_disown(pool);\n    pool->counted = 0;\n    if (!disowned) {\n",
+     "pools", "thread-ends", None),
+    ("nobody looks after an ownerless pool whose blocks are back", "allocator/heap_return.c",
+     "(home || tm_remote_count(next) == tm_remote_in_use(next) ||\n"
+     "             tm_remote_count(next) == tm_remote_in_use(next) / 4 + 1)", "home",
+     "pools", "full", LOST),
+]
+
+
+def compile_mutant(options, work, source, text):
+    """Compiles the source, or what includes the header, as it is broken. Returns the objects."""
+    tree = work / "tree"
+    broken = tree / source
+    broken.parent.mkdir(parents=True)
+    broken.write_text(text)
+    sources = [source]
+    if source.endswith(".h"):
+        include = f'#include "{source}"'
+        # Of those that include it, directly or by another header, all; it costs less to compile
+        # the lock's few than to know.
+        sources = [str(path.relative_to(options.root))
+                   for path in (options.root / "allocator").glob("*.c")
+                   if path.name != "os.c" and include in path.read_text()]
+        sources += [str(path.relative_to(options.root))
+                    for path in (options.root / "tests/model").glob("*.c")
+                    if include in path.read_text()]
+    objects = []
+    for name in sources:
+        path = broken if name == source else options.root / name
+        made = work / (name.replace("/", "-") + ".o")
+        subprocess.run([*options.compiler, "-std=gnu17", "-D_GNU_SOURCE", "-w", f"-I{tree}",
+                        f"-I{options.root}", *options.arguments, "-c", path, "-o", made],
+                       check=True)
+        objects.append(made)
+    return objects
+
+
+def judge(options, mutant):
+    """What is wrong with how the model judged the mutant; None: nothing."""
+    _, source, text, instead, model, scenario, says = mutant
+    whole = (options.root / source).read_text()
+    if whole.count(text) != 1:
+        return f"the text is {whole.count(text)} times in {source}: change the list in mutants.py"
+    with tempfile.TemporaryDirectory(prefix="tidemark-mutant.") as directory:
+        work = pathlib.Path(directory)
+        objects = compile_mutant(options, work, source, whole.replace(text, instead))
+        parts, link_arguments = options.models[model]
+        program = work / "mutant"
+        subprocess.run([*options.compiler, "-o", program, *objects, "-Wl,--whole-archive", parts,
+                        "-Wl,--no-whole-archive", "-Wl,--allow-multiple-definition",
+                        *options.libraries, *link_arguments, "-pthread"],
+                       check=True)
+        result = subprocess.run([program, scenario], capture_output=True, text=True, check=False)
+    first = result.stderr.splitlines()[:1]
+    if result.returncode == 0:
+        return f"the model '{model}', scenario '{scenario}', finds nothing"
+    if says is not None and not re.search(says, result.stderr):
+        return f"the model said {first}, and not '{says}'"
+    print(f"  {first}")
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=pathlib.Path, required=True)
+    parser.add_argument("--compiler", type=shlex.split, required=True)
+    parser.add_argument("--arguments", type=shlex.split, required=True)
+    parser.add_argument("--libraries", nargs="+", required=True)
+    parser.add_argument("--model", nargs=3, action="append", metavar=("NAME", "PARTS", "LINK"))
+    parser.add_argument("--only", default="", help="mutants with this in their description")
+    options = parser.parse_args()
+    options.models = {name: (parts, shlex.split(link)) for name, parts, link in options.model}
+    wrong = 0
+    chosen = [mutant for mutant in MUTANTS if options.only in mutant[0]]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for mutant, reason in zip(chosen, pool.map(lambda one: judge(options, one), chosen)):
+            print(f"{'found' if reason is None else 'WRONG'}: {mutant[0]}"
+                  f"{'' if reason is None else ': ' + reason}", flush=True)
+            wrong += reason is not None
+    print(f"{len(chosen)} mutants, {wrong} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -174,12 +174,30 @@ static struct tm_chunk *new_chunk(unsigned at_least)
     return chunk;
 }
 
-static void unmap_chunk(struct tm_chunk *chunk)
+/* So many attempts to unmap are skipped, as the last one was refused. */
+static unsigned fruitless;
+
+/* An all-empty chunk. False: the kernel refuses (the mapping limit), and all is as before, but for
+ * pages that it purged. */
+static bool unmap_chunk(struct tm_chunk *chunk)
 {
-    for (unsigned i = 1; i < chunk->arenas; i++)
+    enum { SKIPS = 1024 };
+    if (fruitless > 0 && --fruitless > 0)
+        return false;
+    unsigned arenas = chunk->arenas;
+    /* Before the kernel can put others' mappings there. */
+    chunk->arenas = 0;
+    if (!tm_os_unmap((char *)chunk + TM_ARENA, (arenas - 1) * TM_ARENA)) {
+        chunk->arenas = arenas;
+        fruitless = SKIPS;
+        return false;
+    }
+    for (unsigned i = 1; i < arenas; i++)
         tm_cache_drop(&chunk->arena[i], chunk->arena[i].dirty);
+    tm_bucket_remove(&chunk_index, chunk->bucket, &chunk->index);
     chunk->empty = 0;
-    reindex(chunk);
+    chunk->all_empty = false;
+    all_empty_chunks--;
     if (chunk->next != NULL)
         chunk->next->previous = chunk->previous;
     if (chunk->previous != NULL)
@@ -188,9 +206,7 @@ static void unmap_chunk(struct tm_chunk *chunk)
         tm_chunks = chunk->next;
     if (growing == chunk)
         growing = NULL;
-    unsigned arenas = chunk->arenas;
     atomic_fetch_sub_explicit(&tm_chunk_mapped_bytes, arenas * TM_ARENA, memory_order_relaxed);
-    chunk->arenas = 0;
     void *cells = (void *)atomic_exchange_explicit(&chunk->cells, NULL, memory_order_relaxed);
     if (cells != NULL)
         tm_os_unmap(cells, TM_CHUNK_CELLS_BYTES);
@@ -199,11 +215,9 @@ static void unmap_chunk(struct tm_chunk *chunk)
     char *head = (char *)chunk + sizeof chunk->guard;
     if (!tm_os_purge(head, TM_ARENA - sizeof chunk->guard))
         memset(head, 0, sizeof *chunk - sizeof chunk->guard);
-    /* If it refuses to unmap (the mapping limit), the addresses are lost, and the pages purged if
-     * it allows that. */
-    tm_os_unmap((char *)chunk + TM_ARENA, (arenas - 1) * TM_ARENA);
     chunk->next = bare_heads;
     bare_heads = chunk;
+    return true;
 }
 
 bool tm_chunk_unmap_empty(void)
@@ -212,8 +226,9 @@ bool tm_chunk_unmap_empty(void)
     for (struct tm_chunk *chunk = tm_chunks, *next; chunk != NULL; chunk = next) {
         next = chunk->next;
         if (chunk->all_empty) {
-            unmap_chunk(chunk);
-            any = true;
+            /* One at the edge of a mapping may go where one in its middle may not. */
+            fruitless = 0;
+            any |= unmap_chunk(chunk);
         }
     }
     return any;
@@ -339,8 +354,7 @@ unsigned tm_chunk_unmap_surplus(struct tm_arena *arena)
     if (!chunk->all_empty || all_empty_chunks == 1)
         return 0;
     unsigned pages = dirty_pages(chunk);
-    unmap_chunk(chunk);
-    return pages;
+    return unmap_chunk(chunk) ? pages : 0;
 }
 
 void tm_chunk_hide_arena(struct tm_arena *arena)

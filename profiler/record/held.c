@@ -123,6 +123,9 @@ static bool is_set(const void *record, const void *context)
  * TM_NO_PAGES. */
 static void count_set(struct wanted_set wanted, uint64_t free_bytes, uint32_t page)
 {
+    /* Records tell where in it their members are. */
+    if (members.error != 0)
+        return;
     if (wanted.count > TM_SET_MEMBERS)
         wanted.count = TM_SET_MANY;
     uint64_t key = (uint64_t)wanted.size_class << 16 | wanted.group;

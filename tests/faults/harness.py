@@ -102,6 +102,8 @@ class Run:
         wrong = self.wrong_files()
         if wrong is not None:
             return wrong
+        if 'killed by signal' in self.errors and '--kill' not in self.label:
+            return 'the copy of the process crashed'
         if sorted(said) != self.whole:
             return f'the program was told of {said}, the files are {self.whole}'
         silent = any(f'write:{error}:' in self.label for error in ('ENOSPC', 'EIO'))

@@ -66,13 +66,13 @@ static void set_step(struct tm_outcome *outcome, const char *step)
     tm_text_add(&text, step);
 }
 
-/* A name is free only if nothing is there: a link that leads nowhere is something, and a place that
- * cannot be looked at may hold something. */
-static bool exists(const char *path)
+/* EEXIST: something is there, and be it a link that leads nowhere. ENOENT: nothing is. Else why it
+ * cannot be known: something may be. */
+static int look(const char *path)
 {
     struct stat there;
-    return tm_sys4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&there, AT_SYMLINK_NOFOLLOW) !=
-           -ENOENT;
+    long error = tm_sys4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&there, AT_SYMLINK_NOFOLLOW);
+    return error == 0 ? EEXIST : (int)-error;
 }
 
 /* Whether a higher number gives another path. */
@@ -98,8 +98,9 @@ static int find_free(const struct tm_job *job, const char *program)
         int error = tm_out_expand(outcome->path, pattern, job->pid, outcome->number, program);
         if (error != 0)
             return error;
-        if (!exists(outcome->path))
-            return 0;
+        error = look(outcome->path);
+        if (error != EEXIST)
+            return error == ENOENT ? 0 : error;
     }
     return EEXIST;
 }
@@ -163,7 +164,7 @@ static int open_unnamed(const struct tm_job *job)
     if (text.used == 0)
         tm_text_add(&text, ".");
     int fd = tm_sys_open(directory, O_RDWR | O_TMPFILE, 0600);
-    if (fd >= 0 && !exists(path_of_descriptor(fd))) {
+    if (fd >= 0 && look(path_of_descriptor(fd)) != EEXIST) {
         tm_sys_close(fd);
         return -ENOENT;
     }
@@ -193,7 +194,7 @@ static int rename_to_free(const char *from, const char *to)
     error = tm_sys6(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, 0, 0);
     if (error == 0)
         error = tm_sys_unlink(from);
-    else if (error != -EEXIST && !exists(to))
+    else if (error != -EEXIST && look(to) == ENOENT)
         error = tm_sys_rename(from, to);
     else
         error = -EEXIST;

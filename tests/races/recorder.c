@@ -78,6 +78,7 @@ static size_t any_size(uint64_t *state)
 }
 
 /* From a stack of its own for each depth. */
+/* NOLINTNEXTLINE(misc-no-recursion): the stacks are what this is for */
 __attribute__((noinline)) static struct block *make(uint64_t *state, unsigned depth)
 {
     struct block *block;
@@ -254,7 +255,14 @@ static void fork_child(void)
     tm_record_fork_child();
 }
 
-/* The thread sanitizer goes on in the child, which may have no other thread (die_after_fork=0). */
+/* The thread sanitizer then goes on in a child that has no other thread. */
+const char *__tsan_default_options(void);
+
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
 static void fork_once(uint64_t *state)
 {
     int status = 0;

@@ -87,5 +87,7 @@ void loader_start(const char *program)
     /* Handlers for fork that allocate, as other libraries have: this one stays. */
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/libtorture_atfork.so", directory);
-    open_plugin(path);
+    static void *stays;
+    stays = open_plugin(path);
+    CHECK(stays != NULL);
 }

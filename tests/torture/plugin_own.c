@@ -32,7 +32,7 @@ void free(void *block)
 
 static bool is_own(const void *block)
 {
-    return (const char *)block >= arena[0] && (const char *)block < arena[CELLS];
+    return (const char *)block >= arena[0] && (const char *)block < arena[0] + sizeof arena;
 }
 
 void plugin_work(uint32_t number, struct plugin_result *result)

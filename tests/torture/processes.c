@@ -83,7 +83,7 @@ static void make_command(struct command *command, uint64_t leaf_seed, int status
 /* Its signals are blocked until it has a handler. */
 static void execute(uint64_t leaf_seed, int status)
 {
-    struct command command;
+    struct command command = {0};
     make_command(&command, leaf_seed, status);
     signals_block_requests(true);
     execv(program_path, command.arguments);
@@ -265,7 +265,7 @@ void use_fork(struct own *own, unsigned depth, bool may_load)
 
 void use_spawn(struct own *own)
 {
-    struct command command;
+    struct command command = {0};
     pid_t child = -1;
     int status = 10 + (int)below(&own->chance, 100);
     make_command(&command, draw(&own->chance), status);

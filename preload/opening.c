@@ -4,7 +4,8 @@
  *
  * libc's functions find out who calls them by the address that they return to: the library's run
  * path, $ORIGIN and namespace depend on it. So these end in a jump, which leaves the return address
- * the caller's: the call comes last, with arguments in the same places.
+ * the caller's: the call comes last, with arguments in the same places. (gcc 12 makes a jump of
+ * that where it optimises; compilers that can be told to are told.)
  */
 #include <dlfcn.h>
 #include <string.h>
@@ -15,6 +16,12 @@
 #include "preload/loading.h"
 
 #ifdef __GLIBC__
+
+#if __has_attribute(musttail)
+#define BY_JUMP __attribute__((musttail))
+#else
+#define BY_JUMP
+#endif
 
 typedef void *dlopen_fn(const char *file, int mode);
 typedef void *dlmopen_fn(Lmid_t namespace, const char *file, int mode);
@@ -39,7 +46,7 @@ static void before(const char *file, int mode)
 EXPORT void *dlopen(const char *file, int mode)
 {
     before(file, mode);
-    return ((dlopen_fn *)tm_loading_next(&next_dlopen, "dlopen"))(file, mode);
+    BY_JUMP return ((dlopen_fn *)tm_loading_next(&next_dlopen, "dlopen"))(file, mode);
 }
 
 EXPORT void *dlmopen(Lmid_t namespace, const char *file, int mode)
@@ -48,7 +55,7 @@ EXPORT void *dlmopen(Lmid_t namespace, const char *file, int mode)
         before(file, mode);
     else
         tm_foreign_namespace();
-    return ((dlmopen_fn *)tm_loading_next(&next_dlmopen, "dlmopen"))(namespace, file, mode);
+    BY_JUMP return ((dlmopen_fn *)tm_loading_next(&next_dlmopen, "dlmopen"))(namespace, file, mode);
 }
 
 #endif

@@ -184,11 +184,17 @@ def check(cases, options):
     return 1 if wrong else 0
 
 
+def knows_full(library):
+    return not subprocess.run(["/bin/true"], env={"LD_PRELOAD": library, "TIDEMARK": "check=full"}, capture_output=True,
+                              check=False).stderr
+
+
 def peers(options):
     known = {}
     if options.lib:
         known["Tidemark"] = (os.path.abspath(options.lib), {})
-        known["Tidemark, check=full"] = (os.path.abspath(options.lib), {"TIDEMARK": "check=full"})
+        if knows_full(known["Tidemark"][0]):
+            known["Tidemark, check=full"] = (os.path.abspath(options.lib), {"TIDEMARK": "check=full"})
     for name, (pattern, extra) in PEERS.items():
         found = sorted(glob.glob(pattern)) if pattern else [""]
         if found:

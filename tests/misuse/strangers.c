@@ -191,6 +191,18 @@ static void stack(size_t size)
     give_and_go_on(here + 16, SMALL);
 }
 
+/* Whatever is kept of blocks that were freed says nothing of this place. */
+static void stack_after_many(size_t size)
+{
+    enum { MANY = 20000 };
+    static char *blocks[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i] = take(SMALL);
+    for (size_t i = 0; i < MANY; i++)
+        give(blocks[i]);
+    stack(size);
+}
+
 /* Where a chunk of dlmalloc's kind would have its size, a small one stands. */
 static void stack_made_up(size_t size)
 {
@@ -376,6 +388,7 @@ const struct misuse_case misuse_cases[] = {
     {"never_allocated", never_allocated, 1},
     {"past_the_heap", past_the_heap, 1},
     {"stack", stack, 0},
+    {"stack_after_many", stack_after_many, 0},
     {"stack_made_up", stack_made_up, 0},
     {"static_page", static_page, 0},
     {"static_inside", static_inside, 0},

@@ -97,6 +97,7 @@ class Where(unittest.TestCase):
     def test_nothing_is_made_up(self):
         self.assertNotIn("allocated at", run("strangers", "wild_16", 0, "all"))
         self.assertNotIn("allocated at", run("strangers", "mmapped", 0, "all"))
+        self.assertNotIn("allocated at", run("strangers", "stack_after_many", 0, "all"))
         self.assertNotIn("allocated at", run("doubles", "at_once", 64, "off"))
 
     def test_hostile_name(self):

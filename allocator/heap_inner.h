@@ -8,7 +8,8 @@
 #include "allocator/heap.h"
 
 /* How often all heaps were asked for anything: a trim, or to look what came back. */
-extern _Atomic uint32_t tm_heap_calls;
+extern _Atomic uint32_t tm_heap_calls; /* a call releases what it is for; tm_heap_settle() acquires
+                                          it. Who only looks whether there is one needs no order */
 
 /* At the end of a slow path: whatever is due. */
 void tm_heap_settle(struct tm_heap *heap);

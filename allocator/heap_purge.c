@@ -70,7 +70,7 @@ void tm_heap_settle(struct tm_heap *heap)
         if (heap->drained > heap->drained_limit && !tm_os_purge_refused())
             purge_to(heap, heap->drained_limit - heap->drained_limit / 4);
     }
-    uint32_t now = atomic_load_explicit(&tm_heap_calls, memory_order_relaxed);
+    uint32_t now = atomic_load_explicit(&tm_heap_calls, memory_order_acquire);
     if (tm_likely(now == heap->calls_seen))
         return;
     heap->calls_seen = now;
@@ -289,7 +289,7 @@ bool tm_heap_purge(struct tm_heap *heap)
 void tm_heap_call_for_trim(void)
 {
     atomic_fetch_add_explicit(&trim_calls, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&tm_heap_calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tm_heap_calls, 1, memory_order_release);
 }
 
 /* ---- a heap is given up ---- */

@@ -94,6 +94,18 @@ MUTANTS = [
      "(home || tm_remote_count(next) == tm_remote_in_use(next) ||\n"
      "             tm_remote_count(next) == tm_remote_in_use(next) / 4 + 1)", "home",
      "pools", "full", LOST),
+    ("a call for a trim does not bring what it is for", "allocator/heap_purge.c",
+     "atomic_fetch_add_explicit(&tm_heap_calls, 1, memory_order_release)",
+     "atomic_fetch_add_explicit(&tm_heap_calls, 1, memory_order_relaxed)",
+     "calls", "call-for-trim", "not so"),
+    ("a heap sees a call before it sees what it is for", "allocator/heap_purge.c",
+     "now = atomic_load_explicit(&tm_heap_calls, memory_order_acquire)",
+     "now = atomic_load_explicit(&tm_heap_calls, memory_order_relaxed)",
+     "calls", "call-for-samples", "not so"),
+    ("a heap is in the register before it is whole", "allocator/thread.c",
+     "atomic_store_explicit(&tm_heaps, heap, memory_order_release)",
+     "atomic_store_explicit(&tm_heaps, heap, memory_order_relaxed)",
+     "calls", "first-heaps", RACE),
 ]
 
 

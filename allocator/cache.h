@@ -6,6 +6,11 @@
  * there, so that the last frees of a phase clean up also when the program does nothing afterwards.
  * (Time decay, as jemalloc and mimalloc do it, needs later calls; a background thread breaks fork
  * and unshare.) All of it is guarded by tm_arena_lock.
+ *
+ * The counters below are sums that many threads add to and anybody reads: relaxed, as nothing is
+ * read on the strength of them. A reader may have one that is a moment older than another, even a
+ * difference below 0 where he subtracts (tm_cache_budget()): then a purge comes a little earlier
+ * or later.
  */
 #ifndef TIDEMARK_CACHE_H
 #define TIDEMARK_CACHE_H

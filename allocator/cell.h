@@ -4,7 +4,14 @@
  * when its first block is recorded; a pool's blocks have their words side by side there, a span has
  * the word of its first page. So a word costs what it needs, 8 bytes a block, in pages that are
  * touched only where something is recorded, and no block's address has to be searched for.
- * (Spans with a mapping of their own have it in large.c's table.)
+ *
+ * A cell belongs to whoever has the block: stored by who allocated it, taken by who frees it, and
+ * the program's own passing on of the block orders the two, so relaxed operations do. It is taken
+ * by an exchange, so that of two threads that free the same block only one counts it. The mapping
+ * is published by a compare-exchange that releases zeroed pages, and is loaded with acquire; of two
+ * that made one the loser unmaps its own. It goes with the chunk's last block: nobody has an
+ * address of the chunk by then. A frozen copy finds each word whole. (Spans with a mapping of their
+ * own have it in large.c's table.)
  */
 #ifndef TIDEMARK_CELL_H
 #define TIDEMARK_CELL_H

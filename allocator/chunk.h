@@ -62,9 +62,12 @@ static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,
 static_assert(sizeof(struct tm_chunk) <= TM_ARENA - (size_t)64 * 1024,
               "the head takes one arena, the last page of which is a guard");
 
-/* 1: the head of a chunk of ours is mapped at that multiple of TM_CHUNK, and stays so. Read without
- * a lock: whoever asks for the address of a live block reads what was stored before he got the
- * block. */
+/* 1: the head of a chunk of ours is mapped at that multiple of TM_CHUNK, and stays so. Written
+ * under tm_arena_lock, once, and plain; read without a lock and plain, as it is in every free. For
+ * a live block that is no race: the store was before its thread got the block, and whoever frees it
+ * has its address from there. For any other address the byte may be read while it changes: 0 is
+ * "not ours", and 1 leads to a head that is mapped already, where the slot says "no pool". The byte
+ * never goes back to 0, so what 1 led to does not go away. */
 extern uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
 
 extern struct tm_lock tm_arena_lock;

@@ -13,6 +13,14 @@
  * their stores visible before they look: the forking thread does it for all by membarrier(2), so
  * that a slow path needs no fence. (Where the kernel has no membarrier the gate is never quite
  * open, and every slow path pays the fence.)
+ *
+ * The orders: `busy` is set relaxed, and the compiler keeps it before the look at the gate; on the
+ * processor membarrier, or with TM_GATE_FENCE the two sequentially consistent operations on either
+ * side, lets one of the two see the other. Leaving is a release, and the forking thread's look at
+ * `busy` acquires it: it reads whole lists. Opening is a release that the look at the gate
+ * acquires. (A signal handler that comes between the store and the look, and allocates, would take
+ * itself for nested and pass unseen: but one that interrupts malloc may not allocate.) (Modelled:
+ * tests/model/gate.c.)
  */
 #ifndef TIDEMARK_GATE_H
 #define TIDEMARK_GATE_H

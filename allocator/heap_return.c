@@ -6,7 +6,8 @@
 #include "allocator/share.h"
 
 /* Bytes that other threads handed back to owned pools, since the last call for a sweep; in steps of
- * a quarter pool. */
+ * a quarter pool. Relaxed: what is added while another sets it to 0 may be lost, and the call
+ * comes that much later. */
 static _Atomic size_t waiting;
 
 /* ---- a pool drains ---- */

@@ -4,6 +4,15 @@
  * While a thread forks it holds every lock (fork.c). The handlers that other libraries registered
  * for the fork may call malloc on that thread meanwhile: tm_lock() lets it pass through the locks
  * that it holds already.
+ *
+ * Why it works. Taking is an acquire and leaving a release of the same word, so each holder sees
+ * what the one before wrote. Who may have to sleep stores 2 and looks at what was there: the holder
+ * that leaves finds the 2 and wakes one, who stores 2 again, as others may still sleep. The kernel
+ * compares the word under its own lock before it puts a thread to sleep, so a wake-up between the
+ * store and the sleep is not lost. tm_lock_forker is relaxed: a thread only asks whether it is its
+ * own address, and what it did itself it reads; what it reads of others, old or new, is another
+ * address. Who forks passes only through locks that it holds: whoever takes one in a fork handler
+ * has to take it before tm_lock_all_taken(). (Modelled: tests/model/lock.c.)
  */
 #ifndef TIDEMARK_LOCK_H
 #define TIDEMARK_LOCK_H

@@ -76,7 +76,9 @@ struct tm_pool {
     _Atomic uint8_t identity; /* enum tm_pool_identity (sample.h); written by the owner, read by
                                  whoever frees a block that is told */
     _Atomic uint16_t told; /* bit i: a block that starts in page i has a counted cell (cell.h), or
-                              had one, or may not go to a bin; set and cleared by the owner */
+                              had one, or may not go to a bin; set by who hands such a block out,
+                              cleared by the owner. Relaxed: who frees the block got it after the
+                              bit was set */
     /* Blocks that others freed, and who may touch the rest: see below. */
     _Alignas(64) _Atomic uint64_t remote;
     struct tm_link link;          /* among its heap's partial or holed pools, or in the shared
@@ -295,7 +297,24 @@ static inline uint32_t tm_pool_drained_pages(const struct tm_pool *pool)
 
 /* ---- the remote word ----
  * bits 0–15 first block of the list (offset / 16 + 1; 0: empty), 16–31 blocks in it, 32–47 blocks
- * in use when the pool became ownerless, 63 OWNED. The list goes on through the blocks. */
+ * in use when the pool became ownerless, 63 OWNED. The list goes on through the blocks.
+ *
+ * OWNED is a lock on all the pool's plain fields, that is tried and never waited for. Who sets it
+ * (come_home and push_remote in heap_return.c, take in share.c) or finds blocks while he has it
+ * (tm_pool_take_remote) acquires; who gives it up (leave_full in heap.c, tm_share_disown) releases,
+ * by a compare-exchange that fails if blocks are waiting, so none is left behind. Each push
+ * releases the block's link, and the fields of whoever gave the bit up go on in it: all changes of
+ * the word but the first are updates, so one acquire sees all that was released since.
+ * Which blocks wait may change at any time, but the list is taken whole, by an exchange, so no
+ * block comes back to its front unseen (ABA).
+ * A pool is alive while a block of it is in use: who pushes one may touch the pool until his
+ * compare-exchange succeeds, and afterwards only if that set OWNED. (call_owner, which flags the
+ * owner word all the same, says why that is harmless.) All in use having come back is seen by
+ * whoever has the bit then, or takes it with that push: he alone gives the pool back.
+ *
+ * `owner` is relaxed: a thread asks whether it is its own pointer, which only it writes there, so
+ * it reads that or something else; whoever owns the pool has OWNED, which orders the rest. `home`
+ * is a hint: an old one sends a block the longer way. (Modelled: tests/model/pools.c.) */
 
 #define TM_REMOTE_OWNED (UINT64_C(1) << 63)
 

@@ -3,6 +3,13 @@
  * The OWNED bit and the list are two things: whoever sets the bit of a listed pool takes it out of
  * the list next. So a taker passes over pools whose bit is set already: their owner is on his way
  * to unlist them.
+ *
+ * The bit is a lock on the pool's plain fields, `listed` among them: setting it acquires, giving it
+ * up (tm_share_disown) releases, and the blocks that others push in between are updates of the same
+ * word, which keep what the release handed on. The lists' locks guard the links; a pool in a list
+ * is not given back, as who gives it unlists it first, under that lock. `count` is relaxed: read
+ * without the lock it may be old, and then a pool is not found, or looked for in vain.
+ * (Modelled: tests/model/pools.c.)
  */
 #include "allocator/share.h"
 

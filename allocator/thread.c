@@ -1,5 +1,13 @@
 /* thread.c: see thread.h. Heaps are never unmapped: a thread that starts gets one that another
  * left, so that their number is that of the most threads at one time.
+ *
+ * tm_heaps only grows, at its front, under the register's lock: the store releases `next` and `id`,
+ * which are constant from then on, and whoever walks it without the lock (a fork, the census in a
+ * frozen copy) acquires them. What else is in a heap is its thread's, but for `busy` (gate.h) and
+ * `owner` and `in_use`, which the lock guards. That left_behind() may take the heap of another for
+ * its own needs no order: it has the same thread pointer, so the other is gone, and the C library
+ * gave the pointer on under a lock. heap_of_nobody is set once, under its lock; a thread that forks
+ * and does not see it yet waits for its `busy` and looks again.
  */
 #include "allocator/thread.h"
 

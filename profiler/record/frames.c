@@ -1,5 +1,11 @@
 /* frames.c: see frames.h. The table only grows: a frame is written whole, then linked, so that
  * readers need no lock. Adding is done by one thread at a time, which also has the unwinder.
+ *
+ * A reader acquires the head of a chain, which the adder released after the frame's plain fields;
+ * the frames behind it were released before, by adders that the lock orders, so the whole chain is
+ * there. No field but `site` changes later. An old head only lacks the newest frames: then the
+ * reader looks again under the lock, or adds, and the adder finds what is there. `count` is
+ * released before the head: whoever has a number, or a frozen copy, finds it below `count`.
  */
 #include "profiler/record/frames.h"
 

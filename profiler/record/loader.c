@@ -17,6 +17,10 @@ static bool wanted;  /* atomic: somebody is to start the thread */
 static bool running; /* atomic: it is at work */
 static int forking;  /* atomic: threads that fork; it is not to be started */
 
+/* Of the words below, each side stores its own, then looks at the other's, all sequentially
+ * consistent: so at least one of the two sees the other and gives way, which is all they are for.
+ * Where a side is done it releases; who saw it in the way comes again (`wanted`), or polls. */
+
 /* pthread_create takes the lock of the loader's thread-local storage. Whoever is in dlopen holds
  * it, and waits for the lock that callbacks of dl_iterate_phdr run under, which in turn may wait
  * for what the allocating thread holds. So the thread is started while nobody is in there, and

@@ -12,6 +12,12 @@
  *
  * So a request that comes while a snapshot is written always yields another one, made after it
  * came.
+ *
+ * Each change is one atomic operation on the word, by which BUSY is a lock: who sets it acquires
+ * what its last holder released with BUSY -> idle (tm_helper_leave() is a locked instruction, which
+ * orders all), so `job` and the like need no order of their own. Nobody ever waits for BUSY in a
+ * handler: a request only leaves PENDING there, and as the holder gives BUSY up by comparing with
+ * the word without PENDING, it cannot miss it. (Modelled: tests/model/request.c.)
  */
 #include "profiler/record/record.h"
 

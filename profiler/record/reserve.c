@@ -1,4 +1,7 @@
-/* reserve.c: see reserve.h. */
+/* reserve.c: see reserve.h. A place is published once, by a compare-exchange, and never changes
+ * again: of two threads that reserve at once the loser unmaps its own. The kernel's zeroes need no
+ * order to be seen; what is written there later has its own.
+ */
 #include "profiler/record/reserve.h"
 
 #include "profiler/record/sys.h"

@@ -8,6 +8,10 @@
  * One snapshot is asked for at each crossing from below; RSS has to fall below 7/8 of the limit
  * before the next. The hook passes each call on to who listened before.
  *
+ * `busy` is a lock that nobody waits for, acquired and released, and guards `above`; `due_*` are
+ * relaxed hints: an old one makes a look early, or leaves it to the next caller. `before` is set
+ * before the hook that calls it is.
+ *
  * A look is three raw system calls inside malloc: a program that forbids itself open(2) under pain
  * of death, with seccomp, cannot be run with at=.
  */

@@ -5,6 +5,12 @@
  * When the memory is full, neighbours are merged, the one with more in use staying, so that peaks
  * survive, and the interval doubles: the whole run is always covered, at the finest resolution that
  * fits.
+ *
+ * `busy` is a lock that nobody waits for: set with acquire, cleared with release; a signal handler
+ * that interrupts its holder passes by like any other. `next` and `highest_in_use` are relaxed
+ * hints of whether it is worth trying: an old one costs a try, or leaves a moment to the next
+ * caller. `used` and `merged` are released after what they tell of, for a copy frozen at any
+ * instruction.
  */
 #include "profiler/record/timeline.h"
 

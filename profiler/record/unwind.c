@@ -1,4 +1,12 @@
-/* unwind.c: see unwind.h. */
+/* unwind.c: see unwind.h.
+ *
+ * `ready` is released once libunwind's functions and its address space are stored, by whoever loads
+ * them, and acquired before they are used. `unloading` rises before a library goes; its thread then
+ * takes and leaves the lock that unwinding runs under (frames.c): unwinding that began earlier is
+ * over, and what begins later sees the count, by the lock, and copies what it reads. `stale` is
+ * released after the library is gone and taken by an exchange under that lock: the caches are
+ * flushed once for each, at the latest before the next stack.
+ */
 #include "profiler/record/unwind.h"
 
 #include "profiler/record/copy.h"

@@ -5,6 +5,7 @@
  */
 #include "churn.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <malloc.h>
@@ -18,6 +19,24 @@ static size_t size_of(int i)
 {
     static const size_t sizes[] = {100, 1000, 4096, 5000, 20000, 70000, 300000, 16};
     return sizes[i % 8];
+}
+
+/* The kernel may read less than it was asked for, or be interrupted. */
+static void read_all(struct io_uring *ring, int file, struct iovec buffer, int index)
+{
+    for (size_t at = 0; at < buffer.iov_len;) {
+        struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+        io_uring_prep_read_fixed(entry, file, (char *)buffer.iov_base + at,
+                                 (unsigned)(buffer.iov_len - at), 0, index);
+        struct io_uring_cqe *done;
+        assert(io_uring_submit(ring) == 1);
+        int waited = io_uring_wait_cqe(ring, &done);
+        while (waited == -EINTR)
+            waited = io_uring_wait_cqe(ring, &done);
+        assert(waited == 0 && (done->res > 0 || done->res == -EINTR || done->res == -EAGAIN));
+        at += done->res > 0 ? (size_t)done->res : 0;
+        io_uring_cqe_seen(ring, done);
+    }
 }
 
 static void turn(struct io_uring *ring, int zero)
@@ -37,12 +56,7 @@ static void turn(struct io_uring *ring, int zero)
     malloc_trim(0);
     churn_all(5000);
     for (int i = 0; i < BUFFERS; i++) {
-        struct io_uring_sqe *entry = io_uring_get_sqe(ring);
-        io_uring_prep_read_fixed(entry, zero, buffers[i].iov_base, (unsigned)size_of(i), 0, i);
-        struct io_uring_cqe *done;
-        assert(io_uring_submit(ring) == 1 && io_uring_wait_cqe(ring, &done) == 0);
-        assert(done->res == (int)size_of(i));
-        io_uring_cqe_seen(ring, done);
+        read_all(ring, zero, buffers[i], i);
         const unsigned char *bytes = buffers[i].iov_base;
         for (size_t at = 0; at < size_of(i); at++)
             assert(bytes[at] == 0);

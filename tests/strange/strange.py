@@ -136,6 +136,18 @@ def chromium():
         expect("tidemark:" not in ended.stderr, "it says something", ended)
 
 
+def php():
+    """PHP loads each of its extensions with RTLD_DEEPBIND."""
+    program = shutil.which("php")
+    if not program:
+        skip("php is not installed")
+    script = ("$kept = []; for ($i = 0; $i < 20000; $i++) { $kept[] = str_repeat('x', $i % 300);"
+              "if ($i % 3) unset($kept[$i / 2]); } ctype_alpha('abc'); iconv('UTF-8', 'ISO-8859-1', 'abc');"
+              "posix_getpwuid(0); bindtextdomain('domain', '/nowhere'); putenv('TZ=UTC'); echo 'ok', PHP_EOL;")
+    well(program, "-r", script)
+    well(program, "-r", script, USE_ZEND_ALLOC="0")
+
+
 def vfork():
     well(built("vfork"))
 
@@ -268,7 +280,7 @@ def stopped():
 
 
 CASES = {function.__name__: function for function in (
-    deepbind, foreign, namespace, audited, thread_locals, own_malloc, chromium, vfork, direct, ring, faults, low, locked, strict,
+    deepbind, foreign, namespace, audited, thread_locals, own_malloc, chromium, php, vfork, direct, ring, faults, low, locked, strict,
     laid_out, static, set_id, traced, called, debugged, stopped)}
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ static void tick(void)
         before();
     uint64_t now = tm_clock_coarse_ns();
     uint64_t in_use = tm_census_in_use();
-    if ((now < atomic_load_explicit(&due_ns, memory_order_relaxed) &&
+    if ((!tm_clock_is_due(atomic_load_explicit(&due_ns, memory_order_relaxed), now, CHILD_NS) &&
          in_use >= atomic_load_explicit(&due_below, memory_order_relaxed) &&
          in_use <= atomic_load_explicit(&due_above, memory_order_relaxed)) ||
         atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))

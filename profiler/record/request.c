@@ -23,6 +23,7 @@
 
 #include "allocator/census.h"
 #include "profiler/format/snapshot.h"
+#include "profiler/record/clock.h"
 #include "profiler/record/frames.h"
 #include "profiler/record/helper.h"
 #include "profiler/record/job.h"
@@ -190,7 +191,9 @@ static void take(bool on_helper, bool may_copy)
     if (pid == 0)
         write_in_copy();
     if (pid > 0) {
-        uint64_t pause = tm_sys_clock_ns(CLOCK_MONOTONIC) - job.start_ns;
+        uint64_t pause = tm_clock_between(job.start_ns, tm_sys_clock_ns(CLOCK_MONOTONIC));
+        if (pause == 0)
+            pause = 1; /* the copy waits for it */
         __atomic_store_n(&outcome->pause_ns, pause, __ATOMIC_RELEASE);
         judge_death(outcome, tm_copy_wait(pid));
     } else {

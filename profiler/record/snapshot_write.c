@@ -4,6 +4,7 @@
  * copy stands still.
  */
 #include "profiler/format/snapshot.h"
+#include "profiler/record/clock.h"
 #include "profiler/record/heap.h"
 #include "profiler/record/job.h"
 #include "profiler/record/maps.h"
@@ -127,7 +128,7 @@ static int write_sections(const struct tm_job *job, int fd, uint64_t rss_bytes, 
     uint64_t walk_start = tm_sys_clock_ns(CLOCK_MONOTONIC);
     if ((job->flags & TM_SNAPSHOT_NO_HEAP) == 0)
         process.inconsistencies = tm_heap_walk();
-    process.walk_ns = tm_sys_clock_ns(CLOCK_MONOTONIC) - walk_start;
+    process.walk_ns = tm_clock_between(walk_start, tm_sys_clock_ns(CLOCK_MONOTONIC));
     tm_residency_stop();
 
     long command_bytes = tm_proc_read(tm_proc_path(pid, "cmdline"), command, sizeof command);

@@ -31,8 +31,8 @@ static atomic_flag busy = ATOMIC_FLAG_INIT; /* one thread stores; others pass by
 static _Atomic uint64_t next; /* CLOCK_MONOTONIC_COARSE in ns at which a moment is due */
 static struct tm_snapshot_moment highest; /* since the last moment stored; guarded by `busy` */
 static _Atomic uint64_t highest_in_use;
-static uint64_t interval; /* ns; guarded by `busy` after start */
-static uint64_t start;    /* CLOCK_MONOTONIC_COARSE in ns at start */
+static _Atomic uint64_t interval; /* ns; guarded by `busy` after start, read by anyone */
+static uint64_t start;            /* CLOCK_MONOTONIC_COARSE in ns at start */
 
 static uint64_t in_use(const struct tm_snapshot_moment *moment)
 {
@@ -44,7 +44,7 @@ static struct tm_snapshot_moment moment_now(uint64_t now)
     struct tm_census_counters counters;
     tm_census_counters(&counters);
     return (struct tm_snapshot_moment){
-        .since_start_ns = now - start,
+        .since_start_ns = tm_clock_between(start, now),
         .pool_bytes = counters.pool_bytes,
         .span_bytes = counters.span_bytes,
         .mapping_bytes = counters.mapping_bytes,
@@ -69,6 +69,13 @@ static void merge_neighbours(void)
     interval *= 2;
 }
 
+/* Time does not run backwards, whatever the clock does. */
+static void put_after(struct tm_snapshot_moment *moment, const struct tm_snapshot_moment *previous)
+{
+    if (moment->since_start_ns < previous->since_start_ns)
+        moment->since_start_ns = previous->since_start_ns;
+}
+
 /* Stores the highest moment since the last one stored, or this one. */
 static void store(const struct tm_snapshot_moment *moment)
 {
@@ -76,22 +83,30 @@ static void store(const struct tm_snapshot_moment *moment)
         merge_neighbours();
     size_t at = atomic_load_explicit(&used, memory_order_relaxed);
     moments[at] = in_use(&highest) > in_use(moment) ? highest : *moment;
+    if (at > 0)
+        put_after(&moments[at], &moments[at - 1]);
     atomic_store_explicit(&used, at + 1, memory_order_release);
     highest = (struct tm_snapshot_moment){0};
     atomic_store_explicit(&highest_in_use, 0, memory_order_relaxed);
 }
 
+static bool is_due(uint64_t now)
+{
+    return tm_clock_is_due(atomic_load_explicit(&next, memory_order_relaxed), now,
+                           atomic_load_explicit(&interval, memory_order_relaxed));
+}
+
 static void tick(void)
 {
     uint64_t now = tm_clock_coarse_ns();
-    bool due = now >= atomic_load_explicit(&next, memory_order_relaxed);
+    bool due = is_due(now);
     bool high = tm_census_in_use() > atomic_load_explicit(&highest_in_use, memory_order_relaxed);
     /* The flag is tried only where there is something to do: most calls are neither due nor a new
      * height. */
     if ((!due && !high) || atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         return;
     struct tm_snapshot_moment moment = moment_now(now);
-    if (now >= atomic_load_explicit(&next, memory_order_relaxed)) {
+    if (is_due(now)) {
         store(&moment);
         atomic_store_explicit(&next, now + interval, memory_order_relaxed);
     } else if (in_use(&moment) > in_use(&highest)) {
@@ -124,7 +139,7 @@ void tm_timeline_fork_child(void)
 
 uint64_t tm_timeline_now_ns(void)
 {
-    return tm_clock_coarse_ns() - start;
+    return tm_clock_between(start, tm_clock_coarse_ns());
 }
 
 size_t tm_timeline_copy(struct tm_snapshot_moment *to)
@@ -137,7 +152,10 @@ size_t tm_timeline_copy(struct tm_snapshot_moment *to)
     for (size_t i = 0; i < end && i < TM_TIMELINE_MOMENTS; i++)
         if (i < done || i >= 2 * done)
             to[count++] = moments[i];
-    to[count++] = moment_now(tm_clock_coarse_ns());
+    to[count] = moment_now(tm_clock_coarse_ns());
+    if (count > 0)
+        put_after(&to[count], &to[count - 1]);
+    count++;
     return count;
 }
 

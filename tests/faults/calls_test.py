@@ -69,6 +69,10 @@ def pairs_of(part, count, seed):
         yield part, tuple(options), numbers.choice(SETTINGS)
 
 
+# Only small or only large requests are refused, as where addresses are in pieces, or the kernel does not overcommit.
+SIZES = [('--least', '65536'), ('--least', '1048576'), ('--least', '8388608'), ('--most', '65536'), ('--most', '4096')]
+
+
 def main():
     seed = int(time.time()) // 86400
     print(f'seed {seed}')
@@ -80,6 +84,9 @@ def main():
                 judge.all(faults_of(part, setting, whose, seed))
         judge.all(pairs_of(part, 300 if EVERYTHING else 4, seed))
         print(f'{part}: {judge.runs} runs so far, this part took {time.monotonic() - start:.1f} s', flush=True)
+    judge.all((part, (*WHOSE['library'], *size, '--fail', f'mmap:ENOMEM:{first}:0'), setting)
+              for part in PARTS for size in SIZES for first in ((1, 2, 3, 5, 8, 13, 21) if EVERYTHING else (1 + seed % 5,))
+              for setting in (SETTINGS if EVERYTHING else SETTINGS[seed % 2:][:1]))
     judge.all((('snapshot', ('--library', 'libtidemark', '--fail', fault)) for fault in NONETHELESS), wrong_nonetheless)
     judge.end()
 

@@ -48,12 +48,25 @@ def has_unnamed_files():
         return False
 
 
+def section(path, tag):
+    """The content of a section of a whole snapshot."""
+    with open(path, 'rb') as file:
+        data = file.read()
+    at = struct.unpack_from('<I', data, 12)[0]
+    while True:
+        found, _, size = SECTION.unpack_from(data, at)
+        if found == tag:
+            return data[at + SECTION.size:at + SECTION.size + size]
+        at += SECTION.size + (size + 7) // 8 * 8
+
+
 class Run:
     """One run of `walk` with its own directory for snapshots; what went wrong with it, if anything."""
 
     OLD = 'of an earlier process'
 
-    def __init__(self, part, options=(), settings='', seed=1):
+    def __init__(self, part, options=(), settings='', seed=1, look=None):
+        """look: called with the path of each whole snapshot before it is removed; what it found is in `seen`."""
         self.label = f'walk {seed} {part} under inject {" ".join(options)} {settings}'
         self.directory = tempfile.mkdtemp(prefix='tidemark-test-')
         counts = os.path.join(self.directory, 'counts')
@@ -78,6 +91,7 @@ class Run:
             for name in sorted(os.listdir(snapshots)):
                 path = os.path.join(snapshots, name)
                 (self.whole if is_whole(path) else self.other).append(path)
+            self.seen = [look(path) for path in self.whole] if look else []
         finally:
             shutil.rmtree(self.directory)
         if self.status == SETUP_EXIT:

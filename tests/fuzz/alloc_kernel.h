@@ -13,7 +13,8 @@ enum {
     KERNEL_UNMAP = 2,
     KERNEL_PURGE = 4,
     KERNEL_REMAP = 8,
-    KERNEL_ANY = 15,
+    KERNEL_GUARD = 16,
+    KERNEL_ANY = 31,
 };
 
 /* After `after` more calls of one of the kinds, so many are refused. */

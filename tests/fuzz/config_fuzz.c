@@ -90,11 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct tm_config config;
     static struct tm_config untrusted;
     static struct tm_config nothing;
-    char *value = malloc(size + 1);
-    fuzz_promise(value != NULL, "there is memory");
-    if (size > 0)
-        memcpy(value, data, size);
-    value[size] = '\0';
+    char *value = fuzz_string(data, size);
 
     said = 0;
     unsigned complaints = tm_config_read(value, true, &config);

@@ -13,10 +13,8 @@ void fuzz_reached(void)
     fuzz_reached_count++;
 }
 
-void fuzz_promise(bool kept, const char *what)
+_Noreturn void fuzz_broken(const char *what)
 {
-    if (kept)
-        return;
     fprintf(stderr, "broken: %s\n", what);
     abort();
 }
@@ -49,6 +47,17 @@ struct fuzz_part fuzz_part(struct fuzz_input *input, const char *marker)
     struct fuzz_part part = {input->at, stop ? (size_t)(stop - input->at) : left};
     input->at = stop ? stop + length : input->end;
     return part;
+}
+
+char *fuzz_string(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1);
+    if (!text)
+        fuzz_broken("there is memory");
+    if (size > 0)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    return text;
 }
 
 int fuzz_file(struct fuzz_part part)

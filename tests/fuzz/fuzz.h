@@ -15,7 +15,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Ends the program with words if the promise is not kept. */
-void fuzz_promise(bool kept, const char *what);
+_Noreturn void fuzz_broken(const char *what);
+static inline void fuzz_promise(bool kept, const char *what)
+{
+    if (!kept)
+        fuzz_broken(what);
+}
 
 /* Calls of fuzz_reached(), since start. */
 extern unsigned long fuzz_reached_count;
@@ -39,6 +44,9 @@ struct fuzz_part {
     size_t size;
 };
 struct fuzz_part fuzz_part(struct fuzz_input *input, const char *marker);
+
+/* The bytes as a string that is the caller's to free. */
+char *fuzz_string(const uint8_t *data, size_t size);
 
 /* A descriptor of a file in memory with these bytes, from which they are read from the start. */
 int fuzz_file(struct fuzz_part part);

@@ -13,6 +13,7 @@ work/TARGET there; inputs that crash, hang or leak are listed at the end, and th
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,10 +24,11 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 CORPUS = os.path.join(HERE, "corpus")
 COMPILERS = {"libfuzzer": ("clang", "clang++"), "afl": ("afl-clang-fast", "afl-clang-fast++")}
 # The longest inputs that are worth making, in bytes.
-LONGEST = {"alloc": 1500, "config": 1200, "names": 600, "perf_map": 2000, "process": 8192, "remote": 38000,
-           "diff": 20000, "snapshot": 16384, "symbols": 24576}
+LONGEST = {"alloc": 1500, "alloc_full": 1500, "config": 1200, "names": 600, "perf_map": 2000, "process": 16384,
+           "remote": 4096, "diff": 20000, "snapshot": 16384, "symbols": 24576}
 # Kept small, so that the corpora stay well under 1 MiB together.
-MOST = {"remote": 24576, "symbols": 262144, "alloc": 98304, "snapshot": 131072, "diff": 196608}
+MOST = {"symbols": 200000, "diff": 120000, "snapshot": 100000, "alloc": 100000}
+FILES = 200  # of a corpus: each is run in every test
 SANITIZERS = "allocator_may_return_null=1:symbolize=1"
 
 
@@ -47,8 +49,8 @@ def test(kind, binary, corpus, runs, least):
         elif kind == "afl":  # its driver runs files that it is given
             command = [binary, *files_in(corpus)]
         else:  # libFuzzer writes new inputs into the first directory
-            command = [binary, f"-runs={len(files_in(corpus)) + int(runs)}", "-seed=1", "-timeout=100", "-len_control=0",
-                       f"-max_len={LONGEST[target_of(binary)]}", new, corpus]
+            command = [binary, f"-runs={len(files_in(corpus)) + int(runs)}", "-seed=1", "-timeout=100",
+                       "-len_control=0", f"-max_len={LONGEST[target_of(binary)]}", new, corpus]
         status = subprocess.run(command, env=environment(False), check=False).returncode
     if status != 0:
         print(f"fuzz.py: {' '.join(command[:1])} ended with {status}", file=sys.stderr)
@@ -139,13 +141,13 @@ def keep(options):
         with tempfile.TemporaryDirectory(prefix="tidemark-fuzz.") as merged:
             subprocess.run([binary, "-merge=1", "-timeout=60", f"-max_len={LONGEST[target]}", merged, *places],
                            env=environment(False), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            take(merged, corpus, options.most or MOST.get(target, 65536))
+            take(merged, corpus, options.most or MOST.get(target, 50000))
         print(f"{target}: {len(files_in(corpus))} files")
 
 
 def take(merged, corpus, most):
-    """Replaces the corpus, but for files with a name of their own: those are kept as they are."""
-    named = [path for path in files_in(corpus) if len(os.path.basename(path)) != 16]
+    """Replaces the corpus by what fits of the merged one, but for files with a name of their own, which are kept."""
+    named = [path for path in files_in(corpus) if not re.fullmatch("[0-9a-f]{16}", os.path.basename(path))]
     total = sum(os.path.getsize(path) for path in named)
     known = set()
     for path in named:
@@ -154,12 +156,14 @@ def take(merged, corpus, most):
     for path in files_in(corpus):
         if path not in named:
             os.unlink(path)
-    for path in sorted(files_in(merged), key=os.path.getsize):
+    new = sorted(files_in(merged), key=os.path.getsize)
+    for path in new[::len(new) // FILES + 1]:  # short and long ones
         with open(path, "rb") as file:
             content = file.read()
         total += len(content)
         if total > most:
-            break
+            total -= len(content)
+            continue
         if content not in known:
             with open(os.path.join(corpus, hashlib.sha256(content).hexdigest()[:16]), "wb") as file:
                 file.write(content)

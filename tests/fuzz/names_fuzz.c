@@ -10,11 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tm_names names = {0};
-    char *name = malloc(size + 1);
-    fuzz_promise(name != NULL, "there is memory");
-    if (size > 0)
-        memcpy(name, data, size);
-    name[size] = '\0';
+    char *name = fuzz_string(data, size);
     const char *meaning = tm_names_function(&names, name);
     fuzz_promise(meaning != NULL && strlen(meaning) < TM_NAME_LIMIT, "a meaning is bounded");
     if (strncmp(meaning, name, strlen(meaning)) != 0)

@@ -49,8 +49,10 @@ static void make_root(void)
 /* Writes a file below the root; directories for a build id are made. */
 static void write_below(const char *name, struct fuzz_part part)
 {
+    if (written_count == PATHS)
+        return;
     char *path = written[written_count];
-    if (written_count == PATHS || (size_t)snprintf(path, PATH_MAX, "%s%s", root, name) >= PATH_MAX)
+    if ((size_t)snprintf(path, PATH_MAX, "%s%s", root, name) >= PATH_MAX)
         return;
     for (char *slash = strchr(path + strlen(root) + 1, '/'); slash;
          slash = strchr(slash + 1, '/')) {

@@ -45,6 +45,8 @@ SETTINGS = (
     "sites=all",
     "sites=sample,rate=64K,exit=snapshot,retain=0",
     "sites=all,threads=yes,children=no,live=no,retain=200%",
+    "check=full",
+    "check=full,sites=sample,rate=4K",
 )
 KEPT = 20  # snapshots of a round that stay until its end
 

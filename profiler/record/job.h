@@ -7,9 +7,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-/* How a snapshot ended. In memory shared between the process and its copy; the copy fills it and
- * ends. */
+/* How a snapshot ended. The copy has one of its own to work with and tells the process by one in
+ * shared memory, of which it reads nothing but the pause: a daemon may have given up its rights
+ * since, and what it is made to write there must not lead a copy that has them still. */
 struct tm_outcome {
     uint64_t pause_ns;        /* set by the process once its copying call returned; 0: not yet */
     uint64_t number;          /* %n of the file */
@@ -33,7 +35,20 @@ struct tm_job {
     uint64_t realtime_ns;    /* when, CLOCK_REALTIME */
     uint64_t start_ns;       /* CLOCK_MONOTONIC just before the copying call */
     struct tm_outcome *outcome;
+    struct tm_outcome *told; /* for the process to read; the same where the writer is no copy */
 };
+
+/* Tells what is known so far. */
+static inline void tm_job_tell(const struct tm_job *job)
+{
+    if (job->told == job->outcome)
+        return;
+    job->told->number = job->outcome->number;
+    job->told->error = job->outcome->error;
+    memcpy(job->told->step, job->outcome->step, sizeof job->told->step);
+    memcpy(job->told->path, job->outcome->path, sizeof job->told->path);
+    memcpy(job->told->temporary, job->outcome->temporary, sizeof job->told->temporary);
+}
 
 /* Writes the snapshot of the process whose memory the caller shares or has a copy of, and fills
  * job->outcome. Failures are said on stderr here, where descriptor 2 is. Raw system calls and

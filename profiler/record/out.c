@@ -141,6 +141,7 @@ static int open_named(const struct tm_job *job)
     }
     if (fd < 0)
         outcome->temporary[0] = '\0';
+    tm_job_tell(job);
     return fd;
 }
 

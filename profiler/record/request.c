@@ -63,10 +63,11 @@ __attribute__((visibility("default"))) struct tm_status tidemark_status = {
 };
 
 static struct tm_record_settings settings;
-static uint64_t state;                    /* atomic; see above */
-static uint64_t next_number;              /* %n of the next snapshot; guarded by BUSY */
-static struct tm_job job;                 /* guarded by BUSY */
-static struct tm_outcome own_outcome;     /* where no shared memory can be had; guarded by BUSY */
+static uint64_t state;       /* atomic; see above */
+static uint64_t next_number; /* %n of the next snapshot; guarded by BUSY */
+static struct tm_job job;    /* guarded by BUSY */
+/* A copy's, and the only one where no shared memory can be had; guarded by BUSY. */
+static struct tm_outcome own_outcome;
 static struct tm_outcome *shared_outcome; /* mapped while a copy is at work; guarded by BUSY */
 
 static uint64_t owned_by(int pid)
@@ -141,6 +142,8 @@ static void write_in_copy(void)
      * no core handler either. */
     tm_sys4(SYS_prlimit64, 0, RLIMIT_CORE, (long)&core, 0);
     volunteer();
+    job.outcome = &own_outcome;
+    memset(job.outcome, 0, sizeof *job.outcome);
     job.in_copy = true;
     job.own_files = true;
     tm_snapshot_write(&job);
@@ -183,6 +186,7 @@ static void take(bool on_helper, bool may_copy)
         .since_start_ns = tm_timeline_now_ns(),
         .realtime_ns = tm_sys_clock_ns(CLOCK_REALTIME),
         .outcome = outcome,
+        .told = outcome,
     };
     job.start_ns = tm_sys_clock_ns(CLOCK_MONOTONIC);
 

@@ -92,7 +92,7 @@ static uint64_t pause_of(const struct tm_job *job)
     if (!job->in_copy)
         return 0;
     for (unsigned i = 0; i < PAUSE_POLLS; i++) {
-        pause = __atomic_load_n(&job->outcome->pause_ns, __ATOMIC_ACQUIRE);
+        pause = __atomic_load_n(&job->told->pause_ns, __ATOMIC_ACQUIRE);
         if (pause != 0)
             break;
         tm_sys_sleep_ns(PAUSE_POLL_NS);
@@ -187,6 +187,7 @@ void tm_snapshot_write(const struct tm_job *job)
 
     int fd = tm_out_open(job, program);
     int error = fd < 0 ? -fd : 0;
+    tm_job_tell(job);
     if (error == 0) {
         error = write_sections(job, fd, rss_bytes, pid);
         if (error == 0)
@@ -197,7 +198,8 @@ void tm_snapshot_write(const struct tm_job *job)
     outcome->error = error;
     if (error != 0)
         tm_snapshot_say_failure(outcome);
-    __atomic_store_n(&outcome->finished, 1, __ATOMIC_RELEASE);
+    tm_job_tell(job);
+    __atomic_store_n(&job->told->finished, 1, __ATOMIC_RELEASE);
 }
 
 void tm_snapshot_say_failure(const struct tm_outcome *outcome)

@@ -51,7 +51,8 @@ static void never_over_another(void **state)
     snprintf(settings.out, sizeof settings.out, "%s/%%p.%%n", directory);
     snprintf(theirs, sizeof theirs, "%s/42.1", directory);
     snprintf(ours, sizeof ours, "%s/42.2", directory);
-    struct tm_job job = {.settings = &settings, .pid = 42, .number = 1, .outcome = &outcome};
+    struct tm_job job = {
+        .settings = &settings, .pid = 42, .number = 1, .outcome = &outcome, .told = &outcome};
     int fd = tm_out_open(&job, "prog");
     assert_true(fd >= 0);
     assert_string_equal(outcome.path, theirs);

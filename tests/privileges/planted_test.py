@@ -20,13 +20,38 @@ program = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(code) // 8, c
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0
 '''
-PROCESS_VM_READV, RENAMEAT2 = 310, 316
+PROCESS_VM_READV = 310
 PATH = '{directory}/privileges_target.{pid}.{number}.heap'
 
 
 def refuse(call, errno):
     """In a process about to execute something."""
     exec(FILTER.format(call=call, errno=errno), {})  # pylint: disable=exec-used
+
+
+# Asks for a snapshot of itself, becomes somebody else, and as long as the copy writes overwrites paths in what they share.
+DROPS_MEANWHILE = f'''
+import ctypes, mmap, os, re, signal, time
+blocks = [bytes(4000) for _ in range(100000)]
+memory = os.open("/proc/self/mem", os.O_RDWR)
+os.kill(os.getpid(), signal.SIGUSR2)
+os.setgroups([]); os.setresgid({SERVICE}, {SERVICE}, {SERVICE}); os.setresuid({SERVICE}, {SERVICE}, {SERVICE})
+found = 0
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline:
+    shared = re.findall("^([0-9a-f]+)-([0-9a-f]+) rw-s .*/dev/zero", open("/proc/self/maps").read(), re.M)
+    if not shared and found:
+        break
+    for start, end in shared:
+        try:
+            data = os.pread(memory, int(end, 16) - int(start, 16), int(start, 16))
+            for match in re.finditer(b"/out/snapshot", data):
+                os.pwrite(memory, b"/out/misled!!", int(start, 16) + match.start())
+                found += 1
+        except OSError:
+            pass
+print(found)
+'''
 
 
 class Planted(WithUsers):
@@ -255,6 +280,17 @@ class Others(WithUsers):
         os.chmod(self.out, 0o755)
         self.assertIn('Permission denied', self.tidemark('snapshot', child.pid, expect=1))
         self.assertEqual(os.listdir(self.out), [os.path.basename(path)])
+
+    def test_a_daemon_that_drops_root_meanwhile(self):
+        """The copy that writes is root still. What the process puts into the memory that they share leads it nowhere."""
+        child = self.start('/usr/bin/python3', '-c', DROPS_MEANWHILE, user=0, settings=f',out={self.out}/snapshot', PYTHONMALLOC='malloc')
+        said, errors = child.communicate('', timeout=60)
+        self.children.remove(child)
+        self.assertEqual(child.returncode, 0, errors)
+        self.assertGreater(int(said), 0, 'no path was found in shared memory')
+        wait_until(lambda: os.listdir(self.out))
+        self.assertEqual(os.listdir(self.out), ['snapshot'])
+        self.assert_private(f'{self.out}/snapshot', 0)
 
     def test_a_name_that_leads_elsewhere(self):
         """%e is a name in the directory, and a line, whatever the file is called."""

@@ -27,7 +27,7 @@ KINDS = [
     ('barrier', ['ENOSYS'], 'library'),
     ('copy', ['EPERM', 'ENOSYS'], 'library'),
 ]
-SETTINGS = ['', ',sites=sample,rate=64K', ',sites=all', ',live=no']
+SETTINGS = ['', ',sites=sample,rate=64K', ',sites=all', ',check=full']
 WHOSE = {'library': ('--library', 'libtidemark'), 'all': (), 'start': ('--from-start', '--library', 'libtidemark')}
 QUICK = 7  # numbers of a kind in a part, at most
 

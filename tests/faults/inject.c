@@ -380,8 +380,8 @@ static pid_t start(char **argv)
 
 static void read_fault(char *text)
 {
-    char *kind = strtok(text, ":"), *error = strtok(NULL, ":"), *first = strtok(NULL, ":");
-    char *count = strtok(NULL, ":");
+    const char *kind = strsep(&text, ":"), *error = strsep(&text, ":"), *first = strsep(&text, ":");
+    const char *count = strsep(&text, ":");
     if (first == NULL || fault_count == FAULTS_MAX)
         fail("--fail wants KIND:ERROR:FIRST[:COUNT], not more than 8 times", NULL);
     struct fault *fault = &faults[fault_count++];
@@ -401,7 +401,7 @@ static void read_fault(char *text)
 
 static void read_kill(char *text)
 {
-    const char *who = strtok(text, ":"), *nth = strtok(NULL, ":");
+    const char *who = strsep(&text, ":"), *nth = strsep(&text, ":");
     if (nth == NULL)
         fail("--kill wants WHO:NTH", NULL);
     kill_at = strtoull(nth, NULL, 10);

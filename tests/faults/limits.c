@@ -209,7 +209,8 @@ static void lowered(const char *directory, int resource)
         lower(resource, limit > MIB ? (size_t)limit : MIB);
         churn(700);
         errno = 0;
-        CHECK(malloc(500UL * MIB) == NULL && errno == ENOMEM);
+        void *too_large = malloc(500UL * MIB);
+        CHECK(too_large == NULL && errno == ENOMEM);
         ask(directory);
     }
     CHECK(refused > 0);

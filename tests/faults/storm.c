@@ -12,6 +12,7 @@
 
 enum { THREADS = 3, SIGNALS = 3000, BLOCKS = 200 };
 
+static unsigned char *all_blocks[THREADS][BLOCKS];
 static atomic_bool stop;
 static atomic_uint own_signals;
 
@@ -45,9 +46,9 @@ static void fork_and_check(unsigned seed)
 
 static void *work(void *argument)
 {
-    unsigned char *blocks[BLOCKS] = {NULL};
+    unsigned number = (unsigned)(uintptr_t)argument, seed = number + 1;
+    unsigned char **blocks = all_blocks[number];
     size_t sizes[BLOCKS];
-    unsigned seed = (unsigned)(uintptr_t)argument;
     while (!atomic_load(&stop)) {
         seed = seed * 1664525 + 1013904223;
         unsigned i = (seed >> 8) % BLOCKS;
@@ -103,7 +104,7 @@ static void storm(const char *directory)
     int wait_status;
     CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
     for (uintptr_t i = 0; i < THREADS; i++)
-        CHECK(pthread_create(&threads[i], NULL, work, (void *)(i + 1)) == 0);
+        CHECK(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
     pid_t program = getpid(), sender = fork();
     CHECK(sender >= 0);
     if (sender == 0) {

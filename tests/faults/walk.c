@@ -178,11 +178,12 @@ static void release(struct slot *slot)
     if (slot->block == NULL)
         return;
     check(slot);
+    void *block = slot->block;
+    slot->block = NULL;
     errno = KEPT_ERRNO;
-    free(slot->block);
+    free(block);
     if (errno != KEPT_ERRNO)
         broken("free changed errno", slot);
-    slot->block = NULL;
 }
 
 static void resize(struct slot *slot, size_t size)
@@ -440,7 +441,8 @@ int main(int argc, char **argv)
         unsigned part = 0;
         while (part < PARTS && strcmp(parts[part].name, argv[i]) != 0)
             part++;
-        expect(part < PARTS, "there is no such part");
+        if (part == PARTS)
+            broken("there is no such part", NULL);
         parts[part].run();
         check_all();
         release_all();

@@ -240,10 +240,14 @@ static size_t change_length(uint8_t *bytes, size_t size)
 /* One of the corpus, mostly one that reaches something. */
 static const struct seed *choose(void)
 {
-    const struct seed *seed = &corpus.items[below(corpus.count)];
-    for (int tries = 0; tries < 16 && !seed->reaches && below(8) != 0; tries++)
-        seed = &corpus.items[below(corpus.count)];
-    return seed;
+    size_t first = below(corpus.count);
+    bool any = below(8) == 0;
+    for (size_t i = 0; i < corpus.count; i++) {
+        const struct seed *seed = &corpus.items[(first + i) % corpus.count];
+        if (any || seed->reaches)
+            return seed;
+    }
+    return &corpus.items[first];
 }
 
 static void run_changed(uint8_t *room)

@@ -156,14 +156,13 @@ def take(merged, corpus, most):
     for path in files_in(corpus):
         if path not in named:
             os.unlink(path)
-    new = sorted(files_in(merged), key=os.path.getsize)
-    for path in new[::len(new) // FILES + 1]:  # short and long ones
+    new = sorted(files_in(merged), key=os.path.getsize, reverse=True)
+    step = len(new) // FILES + 1
+    while total + sum(os.path.getsize(path) for path in new[::step]) > most and step < len(new):
+        step += 1
+    for path in new[::step]:  # long and short ones
         with open(path, "rb") as file:
             content = file.read()
-        total += len(content)
-        if total > most:
-            total -= len(content)
-            continue
         if content not in known:
             with open(os.path.join(corpus, hashlib.sha256(content).hexdigest()[:16]), "wb") as file:
                 file.write(content)

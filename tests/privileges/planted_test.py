@@ -45,8 +45,8 @@ while time.monotonic() < deadline:
     for start, end in shared:
         try:
             data = os.pread(memory, int(end, 16) - int(start, 16), int(start, 16))
-            for match in re.finditer(b"/out/snapshot", data):
-                os.pwrite(memory, b"/out/misled!!", int(start, 16) + match.start())
+            for match in re.finditer(b"out/snapshot", data):
+                os.pwrite(memory, b"out/misled!!", int(start, 16) + match.start())
                 found += 1
         except OSError:
             pass

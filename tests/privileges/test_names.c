@@ -54,7 +54,7 @@ static void plant(const char *path, unsigned kind)
         assert_int_equal(symlink(victim, path), 0);
         break;
     case 1:
-        assert_int_equal(symlink("/nonexistent/place", path), 0);
+        assert_int_equal(symlink("/nowhere/place", path), 0);
         break;
     case 2:
         assert_int_equal(link(victim, path), 0);

@@ -58,6 +58,10 @@ static struct entry *put(uintptr_t address, size_t bytes)
     return &table[slot];
 }
 
+/* Resizes may have taken so many entries out to put them back, and found no memory for a larger
+ * table. */
+enum { AT_ONCE = 64 };
+
 /* Makes sure that one more entry fits. */
 static bool reserve(void)
 {
@@ -73,7 +77,7 @@ static bool reserve(void)
         size *= 2;
     struct entry *fresh = tm_os_map_apart(size * sizeof *fresh);
     if (fresh == NULL)
-        return (table_used + 1) < table_size;
+        return table_used + AT_ONCE < table_size;
     table = fresh;
     /* A frozen copy of the process may see one without the other: the larger size must not come
      * first. */
@@ -247,8 +251,7 @@ void *tm_large_resize(void *address, size_t bytes)
     if (moved == NULL && tm_large_trim())
         moved = tm_os_remap(address, old, bytes);
     tm_lock(&tm_large_lock);
-    /* Its grave may be taken, but its half of the table cannot be full: reserve() fails only when
-     * memory is out, and then leaves room for what was there. */
+    /* Its grave may be taken, but the table cannot be full: see AT_ONCE. */
     reserve();
     put((uintptr_t)(moved == NULL ? address : moved), moved == NULL ? old : bytes);
     tm_unlock(&tm_large_lock);

@@ -346,8 +346,11 @@ void model_barrier(void)
     note("makes all fence", NULL, 0, __builtin_return_address(0));
 }
 
+/* What it did until now is one operation more. */
 void memory_hand_over(int a, int b)
 {
+    threads[a].before.of[a]++;
+    threads[a].knows.of[a]++;
     join(&threads[b].before, &threads[a].before);
     join(&threads[b].knows, &threads[a].knows);
 }

@@ -15,12 +15,19 @@ import subprocess
 import sys
 import tempfile
 
+# Who is compiled anew where a header is broken: those that the models of it run.
+USERS = {
+    "allocator/lock.h": ["allocator/lock.c", "tests/model/lock.c"],
+    "allocator/gate.h": ["allocator/heap.c", "allocator/heap_return.c", "allocator/heap_purge.c",
+                         "tests/model/gate.c"],
+}
+
 RACE = "nothing orders them"
 LOST = "a block was lost"
 GIVEN = "memory that was given back"
 STUCK = "nobody is left to wake it"
 
-# (what is broken, source, the text, what it becomes, model, scenario, what the model says)
+# (what is broken, source, the text, what it becomes, model, scenarios, what the model says)
 MUTANTS = [
     ("a lock is left without release", "allocator/lock.h",
      "atomic_exchange_explicit(&lock->word, 0, memory_order_release)",
@@ -106,26 +113,49 @@ MUTANTS = [
      "atomic_store_explicit(&tm_heaps, heap, memory_order_release)",
      "atomic_store_explicit(&tm_heaps, heap, memory_order_relaxed)",
      "calls", "first-heaps", RACE),
+    ("a slow path does not look at the gate", "allocator/gate.h",
+     "memory_order_acquire) != 0, 0)", "memory_order_acquire) < 0, 0)",
+     "gate", "membarrier", RACE),
+    ("the gate is closed without a fence in all threads", "allocator/gate.c",
+     "TM_GATE_FENCE) == 0)", "TM_GATE_FENCE) > TM_GATE_FENCE)",
+     "gate", "membarrier", RACE),
+    ("without membarrier the gate is open", "allocator/gate.c",
+     "_Atomic int tm_gate = TM_GATE_FENCE;", "_Atomic int tm_gate = 0;",
+     "gate", "fenced", None),
+    ("without membarrier `busy` is set without a fence", "allocator/gate.c",
+     "atomic_store_explicit(busy, true, memory_order_seq_cst)",
+     "atomic_store_explicit(busy, true, memory_order_relaxed)",
+     "gate", "fenced", None),
+    ("a slow path ends without release", "allocator/gate.h",
+     "atomic_store_explicit(busy, false, memory_order_release);",
+     "atomic_store_explicit(busy, false, memory_order_relaxed);",
+     "gate", "membarrier", RACE),
+    ("the gate is opened without release", "allocator/gate.c",
+     "&tm_gate, ~TM_GATE_CLOSED, memory_order_release", "&tm_gate, ~TM_GATE_CLOSED, "
+     "memory_order_relaxed",
+     "gate", "membarrier", RACE),
+    ("who waits at the gate is not woken", "allocator/gate.c",
+     "tm_os_wake(&tm_gate, INT_MAX);", "",
+     "gate", "membarrier", STUCK),
+    ("a thread forks while others are on slow paths", "allocator/fork.c",
+     "    tm_thread_wait_idle();\n", "",
+     "gate", "child other-child", None),
+    ("the child uses what was freed on other threads' fast paths", "allocator/heap_purge.c",
+     "    leave_list(pool);\n    tm_pool_lose_free(pool);\n", "    leave_list(pool);\n",
+     "gate", "child other-child child-torn other-child-torn", None),
+    ("the child's locks stay as they were", "allocator/fork.c",
+     "    tm_lock_reset(&tm_arena_lock);\n", "",
+     "gate", "child", None),
 ]
 
 
 def compile_mutant(options, work, source, text):
-    """Compiles the source, or what includes the header, as it is broken. Returns the objects."""
+    """Compiles the source, or the header's users, as it is broken. Returns the objects."""
     tree = work / "tree"
     broken = tree / source
     broken.parent.mkdir(parents=True)
     broken.write_text(text)
-    sources = [source]
-    if source.endswith(".h"):
-        include = f'#include "{source}"'
-        # Of those that include it, directly or by another header, all; it costs less to compile
-        # the lock's few than to know.
-        sources = [str(path.relative_to(options.root))
-                   for path in (options.root / "allocator").glob("*.c")
-                   if path.name != "os.c" and include in path.read_text()]
-        sources += [str(path.relative_to(options.root))
-                    for path in (options.root / "tests/model").glob("*.c")
-                    if include in path.read_text()]
+    sources = USERS.get(source, [source])
     objects = []
     for name in sources:
         path = broken if name == source else options.root / name
@@ -152,7 +182,7 @@ def judge(options, mutant):
                         "-Wl,--no-whole-archive", "-Wl,--allow-multiple-definition",
                         *options.libraries, *link_arguments, "-pthread"],
                        check=True)
-        result = subprocess.run([program, scenario], capture_output=True, text=True, check=False)
+        result = subprocess.run([program, *scenario.split()], capture_output=True, text=True, check=False)
     first = result.stderr.splitlines()[:1]
     if result.returncode == 0:
         return f"the model '{model}', scenario '{scenario}', finds nothing"

@@ -6,11 +6,13 @@
 
 #include "allocator/layout.h"
 #include "tests/model/model.h"
+#include "tests/model/system.h"
 
 #include <stdio.h>
 
 enum { CHUNKS = 2 };
 
+bool system_has_membarrier = true;
 struct tm_os_counters tm_os_counters;
 static char *chunks, *chunks_end; /* the place; how far it is mapped */
 
@@ -104,12 +106,13 @@ void tm_os_wake(_Atomic int *word, int count)
 
 bool tm_os_barrier_register(void)
 {
-    return true;
+    return system_has_membarrier;
 }
 
 void tm_os_barrier(void)
 {
-    model_barrier();
+    if (system_has_membarrier)
+        model_barrier();
 }
 
 uint64_t tm_os_block_signals(void)

@@ -268,15 +268,16 @@ void tm_record_request(void)
     tm_mask_restore(mask);
 }
 
-/* A snapshot by the calling thread, which waits for it, and for one that is under way first. */
+/* A snapshot by the calling thread, which waits for it, and for one that is under way first. It is
+ * asked for like any other, so that a request that comes before it begins is merged with it. */
 static void snapshot_now(void)
 {
     uint64_t mine = owned_by(tm_sys_getpid());
     uint64_t seen = 0;
     struct tm_mask mask = tm_mask_all();
     count(&tidemark_status.requested);
-    for (unsigned polls = 0; !__atomic_compare_exchange_n(&state, &seen, mine | BUSY, false,
-                                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    for (unsigned polls = 0; !__atomic_compare_exchange_n(
+             &state, &seen, mine | BUSY | PENDING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
          polls++) {
         if (polls == EXIT_POLLS) {
             count(&tidemark_status.failed);

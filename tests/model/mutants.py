@@ -20,6 +20,8 @@ USERS = {
     "allocator/lock.h": ["allocator/lock.c", "tests/model/lock.c"],
     "allocator/gate.h": ["allocator/heap.c", "allocator/heap_return.c", "allocator/heap_purge.c",
                          "tests/model/gate.c"],
+    # A part of its model.
+    "profiler/record/request.c": ["tests/model/request.c"],
 }
 
 RACE = "nothing orders them"
@@ -146,6 +148,16 @@ MUTANTS = [
     ("the child's locks stay as they were", "allocator/fork.c",
      "    tm_lock_reset(&tm_arena_lock);\n", "",
      "gate", "child", None),
+    ("a request is taken off before it is met", "profiler/record/request.c",
+     "__atomic_fetch_and(&state, ~(uint64_t)PENDING, __ATOMIC_ACQ_REL);\n        take(true, true);",
+     "take(true, true);\n        __atomic_fetch_and(&state, ~(uint64_t)PENDING, __ATOMIC_ACQ_REL);",
+     "request", "requests", "not so"),
+    ("each request starts a writer", "profiler/record/request.c",
+     "} else if ((flags & BUSY) == 0 && tm_helper_start", "} else if (tm_helper_start",
+     "request", "requests", None),
+    ("a request at the exit is not asked for like others", "profiler/record/request.c",
+     "&state, &seen, mine | BUSY | PENDING, false", "&state, &seen, mine | BUSY, false",
+     "request", "exit", "not so"),
 ]
 
 
@@ -198,10 +210,14 @@ def main():
     parser.add_argument("--compiler", type=shlex.split, required=True)
     parser.add_argument("--arguments", type=shlex.split, required=True)
     parser.add_argument("--libraries", nargs="+", required=True)
-    parser.add_argument("--model", nargs=3, action="append", metavar=("NAME", "PARTS", "LINK"))
+    parser.add_argument("--model", action="append", metavar="NAME|PARTS|LINK",
+                        help="a model, its library, and how that is linked")
     parser.add_argument("--only", default="", help="mutants with this in their description")
     options = parser.parse_args()
-    options.models = {name: (parts, shlex.split(link)) for name, parts, link in options.model}
+    options.models = {}
+    for model in options.model:
+        name, parts, link = model.split("|")
+        options.models[name] = (parts, shlex.split(link))
     wrong = 0
     chosen = [mutant for mutant in MUTANTS if options.only in mutant[0]]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

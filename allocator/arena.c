@@ -143,9 +143,9 @@ void tm_arena_show(struct tm_arena *arena)
 static uint64_t use(struct tm_arena *arena, uint64_t pages)
 {
     uint64_t dirty = arena->dirty & pages;
+    arena->used |= pages;
     tm_cache_drop(arena, pages);
     tm_cache_taken((unsigned)__builtin_popcountll(pages & ~dirty));
-    arena->used |= pages;
     return dirty;
 }
 

@@ -85,25 +85,38 @@ static void count_cached(int64_t pages)
                               memory_order_relaxed);
 }
 
+/* Of the dirty pages those that could go back. */
+static uint64_t pages_to_give(const struct tm_arena *arena)
+{
+    return tm_os_pages_alone(arena->dirty, arena->used);
+}
+
+/* Counts them anew, after pages of the arena changed. */
+static void recount(struct tm_arena *arena)
+{
+    int now = __builtin_popcountll(pages_to_give(arena));
+    count_cached(now - arena->cached_pages);
+    arena->cached_pages = (uint8_t)now;
+}
+
 void tm_cache_add(struct tm_arena *arena, uint64_t pages)
 {
-    count_cached(__builtin_popcountll(pages & ~arena->dirty));
     arena->dirty |= pages;
-    if (arena->dirty == 0)
-        return;
+    recount(arena);
     if (arena->cached.next != NULL)
         tm_list_remove(&arena->cached);
-    tm_list_insert(&warm, &arena->cached);
+    if (arena->cached_pages != 0)
+        tm_list_insert(&warm, &arena->cached);
 }
 
 void tm_cache_drop(struct tm_arena *arena, uint64_t pages)
 {
-    pages &= arena->dirty;
-    if (pages == 0)
-        return;
-    count_cached(-__builtin_popcountll(pages));
+    bool listed = arena->cached_pages != 0;
     arena->dirty &= ~pages;
-    if (arena->dirty == 0)
+    if (!listed)
+        return;
+    recount(arena);
+    if (arena->cached_pages == 0)
         tm_list_remove(&arena->cached);
 }
 
@@ -125,18 +138,19 @@ struct tm_arena *tm_cache_warm_arena(void)
     return NULL;
 }
 
-/* Purges the pages of `mask`; returns those that the kernel did not take. */
+/* Purges the pages of `mask`, whose neighbours on their kernel pages are free; returns those that
+ * the kernel did not take. */
 static uint64_t purge_pages(char *base, uint64_t mask)
 {
     uint64_t left = 0;
-    while (mask != 0) {
-        unsigned first = (unsigned)__builtin_ctzll(mask);
-        uint64_t rest = ~(mask >> first);
+    for (uint64_t todo = tm_os_pages_around(mask); todo != 0;) {
+        unsigned first = (unsigned)__builtin_ctzll(todo);
+        uint64_t rest = ~(todo >> first);
         unsigned count = rest == 0 ? 64 - first : (unsigned)__builtin_ctzll(rest);
         uint64_t run = tm_mask64(first, count);
         if (!tm_os_purge(base + first * TM_PAGE, count * TM_PAGE))
-            left |= run;
-        mask &= ~run;
+            left |= run & mask;
+        todo &= ~run;
     }
     return left;
 }
@@ -169,7 +183,7 @@ static bool purge_to(uint64_t target)
             went = true;
             continue;
         }
-        uint64_t pages = arena->dirty, used = arena->used;
+        uint64_t pages = pages_to_give(arena), used = arena->used;
         tm_cache_drop(arena, pages);
         tm_arena_hide(arena);
         purging = arena;

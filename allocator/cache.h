@@ -17,9 +17,10 @@
 
 #include "allocator/chunk.h"
 
-/* Marks free pages of an arena as maybe resident; the arena becomes the hottest. */
+/* Marks free pages of an arena as maybe resident; the arena becomes the hottest. Called whenever
+ * pages were freed: these may let others go back (chunk.h). */
 void tm_cache_add(struct tm_arena *arena, uint64_t pages);
-/* Takes pages out of the cache: they are in use now, or gone. */
+/* Takes pages out of the cache: they are in use by now, or gone. */
 void tm_cache_drop(struct tm_arena *arena, uint64_t pages);
 /* A recently freed empty arena, or NULL. */
 struct tm_arena *tm_cache_warm_arena(void);

@@ -327,6 +327,11 @@ static bool lock_within(struct tm_lock *lock, unsigned *tries)
     return false;
 }
 
+size_t tm_census_kernel_page(void)
+{
+    return tm_os_page();
+}
+
 bool tm_census_lock(unsigned tries)
 {
     /* In the order of fork.c. */

@@ -138,6 +138,9 @@ void tm_census_counters(struct tm_census_counters *out);
 /* pool_bytes + span_bytes + mapping_bytes of it. */
 uint64_t tm_census_in_use(void);
 
+/* Bytes of the kernel's page: TM_CENSUS_PAGE, or several of them, which go back together only. */
+size_t tm_census_kernel_page(void);
+
 /* For a walk in the live process: try to take the locks of arenas and mappings for at most `tries`
  * polls of about 1 ms. False: it could not be had. Never call it from a signal handler. */
 bool tm_census_lock(unsigned tries);

@@ -26,11 +26,13 @@ struct tm_arena {
     uint64_t used;         /* bit i: page i is in a pool or span */
     uint64_t dirty;        /* bit i: page i is free and may be resident; never a bit of `used` */
     struct tm_link index;  /* in the index of its kind, while it has room and is not busy */
-    struct tm_link cached; /* in the list of arenas with dirty pages, while it has any */
+    struct tm_link cached; /* in the list of arenas with cached pages, while it has any */
     uint32_t span_pages;   /* of the span that starts here (TM_ARENA_SPAN); 0 in its other arenas */
     uint8_t kind;          /* enum tm_arena_kind */
     uint8_t bucket;        /* in the index, while index.next is set */
     bool busy;             /* its pages are being purged without the lock: nobody may take any */
+    uint8_t cached_pages;  /* dirty ones that could go back: all, or where the kernel's page is
+                              several of ours, those whose neighbours there are free, too */
     uint8_t run_pages[TM_ARENA_PAGES]; /* TM_ARENA_RUNS: length of the span that starts at page i,
                                           else 0 */
 };
@@ -38,7 +40,7 @@ struct tm_arena {
 enum { TM_POOL_DESCRIPTOR = 256 };
 
 struct tm_chunk {
-    char guard[4096];
+    char guard[64 * 1024];             /* whole pages, whatever the kernel's are */
     struct tm_link index;              /* in the index of chunks with empty arenas */
     struct tm_chunk *next, *previous;  /* all chunks */
     uint64_t empty;                    /* bit i: arena i is mapped, empty and not busy */
@@ -56,7 +58,7 @@ struct tm_chunk {
 #define TM_SLOT_CELLS        (TM_SLOT / 16)
 #define TM_CHUNK_CELLS_BYTES (TM_CHUNK_SLOTS * TM_SLOT_CELLS * sizeof(uint64_t))
 
-#define TM_DESCRIPTORS_OFFSET ((size_t)16 * 1024)
+#define TM_DESCRIPTORS_OFFSET ((size_t)80 * 1024)
 static_assert(offsetof(struct tm_chunk, descriptors) == TM_DESCRIPTORS_OFFSET,
               "pool.h computes with it");
 static_assert(sizeof(struct tm_chunk) <= TM_ARENA - (size_t)64 * 1024,

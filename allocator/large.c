@@ -139,10 +139,11 @@ void tm_large_settle(void)
 
 void *tm_large_take(size_t bytes, size_t alignment, bool zero)
 {
-    if (bytes > PTRDIFF_MAX - TM_PAGE)
+    size_t page = tm_os_page();
+    if (bytes > PTRDIFF_MAX - page)
         return NULL;
-    bytes = tm_round_up(bytes, TM_PAGE);
-    void *address = zero || alignment > TM_PAGE ? NULL : take_kept(bytes);
+    bytes = tm_round_up(bytes, page);
+    void *address = zero || alignment > page ? NULL : take_kept(bytes);
     if (address == NULL)
         address = tm_os_map_aligned(bytes, alignment);
     if (address == NULL && tm_large_trim())
@@ -240,9 +241,10 @@ bool tm_large_remove(void *address, size_t *bytes, size_t *before)
 
 void *tm_large_resize(void *address, size_t bytes)
 {
-    if (bytes > PTRDIFF_MAX - TM_PAGE)
+    size_t page = tm_os_page();
+    if (bytes > PTRDIFF_MAX - page)
         return NULL;
-    bytes = tm_round_up(bytes, TM_PAGE);
+    bytes = tm_round_up(bytes, page);
     /* Out of the table while it moves: its old address may be another's before the call is back. */
     size_t old = forget(address);
     if (old == 0)
@@ -291,5 +293,5 @@ void tm_large_each(tm_large_visit_fn *visit, void *context)
 void tm_large_table(uintptr_t *base, uint64_t *bytes)
 {
     *base = (uintptr_t)table;
-    *bytes = tm_round_up(table_size * sizeof *table, TM_PAGE); /* as it is mapped */
+    *bytes = tm_round_up(table_size * sizeof *table, tm_os_page()); /* as it is mapped */
 }

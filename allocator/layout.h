@@ -4,7 +4,8 @@
  * descriptors of all the others. An arena is 64 pages of 4 KiB, so that each page mask is one
  * 64-bit word. A slot is sixteen pages at a multiple of 64 KiB: the place of one pool, so that a
  * block's address alone gives its pool's descriptor with one shift and one mask. Pages here are
- * always 4 KiB; where the kernel's are larger, os.c rounds what it gives back.
+ * always 4 KiB; where the kernel's are larger (16 and 64 KiB on aarch64), one goes back together
+ * with those that share its kernel page (os.h), and slots and arenas are whole kernel pages still.
  */
 #ifndef TIDEMARK_LAYOUT_H
 #define TIDEMARK_LAYOUT_H

@@ -82,11 +82,13 @@ bool tm_os_map_at(void *address, size_t bytes)
 
 void *tm_os_map_aligned(size_t bytes, size_t alignment)
 {
-    if (alignment <= TM_PAGE)
+    size_t page = tm_os_page();
+    if (alignment <= page)
         return tm_os_map(bytes);
-    if (bytes > PTRDIFF_MAX - alignment)
+    if (bytes > PTRDIFF_MAX - alignment - page)
         return NULL;
-    size_t room = bytes + alignment - TM_PAGE;
+    bytes = tm_round_up(bytes, page);
+    size_t room = bytes + alignment - page;
     char *start = tm_os_map(room);
     if (start == NULL)
         return NULL;
@@ -135,14 +137,9 @@ bool tm_os_purge(void *address, size_t bytes)
 {
     if (tm_os_purge_refused())
         return false;
-    size_t page = tm_os_page();
-    if (page > TM_PAGE) {
-        uintptr_t start = tm_round_up((uintptr_t)address, page);
-        uintptr_t end = ((uintptr_t)address + bytes) & ~(page - 1);
-        /* The caller takes a purged page for zero, which holds only if every byte of it went. */
-        if (start != (uintptr_t)address || end != (uintptr_t)address + bytes)
-            return false;
-    }
+    /* The caller takes a purged page for zero, which holds only if every byte of it went. */
+    if (((uintptr_t)address | bytes) % tm_os_page() != 0)
+        return false;
     long result = -EAGAIN;
     for (int tries = 0; tries < 10 && (result == -EAGAIN || result == -EINTR); tries++)
         result = call6(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0);

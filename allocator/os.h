@@ -8,8 +8,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "allocator/layout.h"
+
 /* The kernel's page in bytes; at least TM_PAGE, which it is a multiple of. */
 size_t tm_os_page(void);
+
+/* Where the kernel's page is several of ours, one of ours goes back with its neighbours only. Of
+ * pages of TM_PAGE from a multiple of the largest kernel page on, bit i being page i: all that lie
+ * on the kernel's pages of these. */
+static inline uint64_t tm_os_pages_around(uint64_t pages)
+{
+    size_t group = tm_os_page() / TM_PAGE;
+    if (tm_likely(group == 1) || pages == 0)
+        return pages;
+    uint64_t around = 0;
+    for (unsigned first = 0; first < 64; first += (unsigned)group) {
+        uint64_t mask = tm_mask64(first, group < 64 ? (unsigned)group : 64);
+        around |= (pages & mask) != 0 ? mask : 0;
+    }
+    return around;
+}
+
+/* Those of `pages` that share the kernel's pages with none of `used`. */
+static inline uint64_t tm_os_pages_alone(uint64_t pages, uint64_t used)
+{
+    return pages & ~tm_os_pages_around(used);
+}
 
 /* Fresh zeroed memory, readable and writable, at any page boundary; NULL if the kernel refuses. */
 void *tm_os_map(size_t bytes);
@@ -24,9 +48,9 @@ void *tm_os_probe(size_t bytes);
 /* Gives the address space back. False if the kernel refuses (the mapping limit): the pages are
  * purged then. */
 bool tm_os_unmap(void *address, size_t bytes);
-/* Gives the pages back and keeps the addresses: they read as zero afterwards. Only whole kernel
- * pages go; bounds are rounded inwards. False if nothing could be given back (seccomp, locked
- * memory): the contents are as before. */
+/* Gives the pages back and keeps the addresses: they read as zero afterwards. Of whole kernel pages
+ * only (tm_os_pages_alone()). False if nothing was given back (seccomp, locked memory, a part of
+ * a kernel page): the contents are as before. */
 bool tm_os_purge(void *address, size_t bytes);
 /* True once purging was refused for good: the caller can save itself the trouble. */
 bool tm_os_purge_refused(void);

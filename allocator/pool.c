@@ -337,6 +337,14 @@ static uint16_t free_pages(const struct tm_pool *pool)
     return going;
 }
 
+/* Of pages that are free, those whose kernel page is: what is clean goes with them, and so does
+ * what lies behind the pool's last page in its slot, which nobody uses. */
+static uint16_t with_their_kernel_pages(const struct tm_pool *pool, uint16_t pages)
+{
+    uint16_t all = mask16(0, tm_classes[pool->size_class].pages - 1u);
+    return (uint16_t)tm_os_pages_alone(pages, all & ~(pages | pool->clean));
+}
+
 /* Forgets the free blocks that start in these pages: their links go with the pages. */
 static void forget_blocks(struct tm_pool *pool, uint16_t pages)
 {
@@ -353,23 +361,24 @@ static void forget_blocks(struct tm_pool *pool, uint16_t pages)
 unsigned tm_pool_purge(struct tm_pool *pool)
 {
     sift(pool);
-    uint16_t going = free_pages(pool);
+    uint16_t going = with_their_kernel_pages(pool, free_pages(pool));
     pool->drained = 0;
     if (going == 0)
         return 0;
     forget_blocks(pool, going);
     unsigned went = 0;
     char *base = tm_pool_base(pool);
-    for (uint32_t rest = going; rest != 0;) {
+    for (uint32_t rest = (uint16_t)tm_os_pages_around(going); rest != 0;) {
         unsigned first = (unsigned)__builtin_ctz(rest);
         unsigned count = (unsigned)__builtin_ctz(~(rest >> first));
-        uint16_t run = mask16(first, first + count - 1);
+        uint32_t run = mask16(first, first + count - 1);
         if (tm_os_purge(base + first * TM_PAGE, count * TM_PAGE)) {
-            pool->clean |= run;
-            pool->purged |= run;
-            went += count;
+            uint16_t gone = going & (uint16_t)run;
+            pool->clean |= gone;
+            pool->purged |= gone;
+            went += tm_count16(gone);
         }
-        rest &= ~(uint32_t)run;
+        rest &= ~run;
     }
     count_clean((int)went);
     return went;

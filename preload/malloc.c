@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "allocator/fast.h"
+#include "allocator/os.h"
 #include "allocator/tidemark_alloc.h"
 #include "preload/export.h"
 
@@ -109,7 +110,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 
 EXPORT void *valloc(size_t size)
 {
-    return tm_aligned(TM_PAGE, size);
+    return tm_aligned(tm_os_page(), size);
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -118,7 +119,8 @@ EXPORT void *pvalloc(size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return tm_aligned(TM_PAGE, tm_round_up(size == 0 ? 1 : size, TM_PAGE));
+    size_t page = tm_os_page();
+    return tm_aligned(page, tm_round_up(size == 0 ? 1 : size, page));
 }
 
 EXPORT size_t malloc_usable_size(void *ptr)

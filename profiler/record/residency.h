@@ -12,9 +12,10 @@
 void tm_residency_start(void);
 void tm_residency_stop(void);
 
-/* Bit i: page i of the 64 from start (a multiple of 4096) is resident. */
+/* Bit i: page i of the 64 from start (a multiple of 4096) is resident, as part of a page of the
+ * kernel's. */
 uint64_t tm_residency_mask(uintptr_t start);
-/* Resident bytes of [start, start + bytes), counted in whole pages. */
+/* Resident bytes of [start, start + bytes), counted in whole pages of 4096. */
 uint64_t tm_residency_bytes(uintptr_t start, uint64_t bytes);
 
 #endif

@@ -3,6 +3,7 @@
  * the first byte is written, what moves first: RSS, then the mappings, then the heap, which in the
  * copy stands still.
  */
+#include "allocator/census.h"
 #include "profiler/format/snapshot.h"
 #include "profiler/record/clock.h"
 #include "profiler/record/heap.h"
@@ -111,7 +112,7 @@ static int write_sections(const struct tm_job *job, int fd, uint64_t rss_bytes, 
     struct tm_outcome *outcome = job->outcome;
     struct tm_snapshot_process process = {
         .pid = job->pid,
-        .page_bytes = 4096,
+        .page_bytes = (uint32_t)tm_census_kernel_page(),
         .arena_bytes = 256 * 1024,
         .mask_page_bytes = 4096,
         .realtime_ns = job->realtime_ns,
@@ -179,7 +180,7 @@ void tm_snapshot_write(const struct tm_job *job)
     if (tm_proc_read(tm_proc_path(pid, "statm"), statm, sizeof statm) > 0) {
         const char *space = strchr(statm, ' ');
         if (space != NULL)
-            rss_bytes = tm_proc_field(space, " ") * 4096;
+            rss_bytes = tm_proc_field(space, " ") * tm_census_kernel_page();
     }
     find_program(pid);
     if (job->in_copy)

@@ -27,7 +27,7 @@
 #include <stdatomic.h>
 
 static const uint64_t LOOK_NS = 100 * 1000 * 1000;
-enum { STEPS = 64, KERNEL_PAGE = 4096 };
+enum { STEPS = 64 };
 
 static tm_hook_tick_fn *before;             /* who listened before */
 static _Atomic uint64_t limit;              /* bytes of RSS; 0: nobody watches */
@@ -50,7 +50,7 @@ static int read_rss(uint64_t *rss)
     if (*at == ' ')
         at++;
     tm_text_parse(&at, text + bytes, &pages);
-    *rss = pages * KERNEL_PAGE;
+    *rss = pages * tm_census_kernel_page();
     return 0;
 }
 

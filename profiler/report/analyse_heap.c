@@ -270,6 +270,41 @@ static void take_wide_unit(struct tm_unit_return *unit, struct wide_unit *wide,
         unit->return_bytes += wide->bytes;
 }
 
+/* All pages on the kernel's pages, each `width` of the file's, that these lie on. */
+static uint64_t around(uint64_t pages, unsigned width)
+{
+    uint64_t all = 0;
+    for (unsigned first = 0; first < ARENA_PAGES; first += width)
+        all |= (pages & run_mask(first, width)) != 0 ? run_mask(first, width) : 0;
+    return all;
+}
+
+/* Sorts what has no live block into what could go back and what shares a page of the kernel's with
+ * something else. */
+static void take_free(struct tm_heap *heap, const struct arena_pages *pages)
+{
+    unsigned width = (unsigned)(heap->units[0].unit_bytes / PAGE);
+    uint64_t free_pool = pages->resident & pages->pool & ~pages->live;
+    uint64_t free_arena = pages->resident & pages->free;
+    uint64_t beside = around(~((pages->pool & ~pages->live) | pages->free), width);
+    heap->cached_pool_bytes += bytes_of(free_pool & ~beside);
+    heap->beside_pool_bytes += bytes_of(free_pool & beside);
+    heap->cached_arena_bytes += bytes_of(free_arena & ~beside);
+    heap->beside_arena_bytes += bytes_of(free_arena & beside);
+    heap->floor_bytes += bytes_of(pages->resident & pages->pool & around(pages->live, width));
+}
+
+/* The sizes at which it is told what would go back. */
+static void set_units(struct tm_heap *heap, uint32_t kernel_page)
+{
+    uint64_t page = PAGE;
+    while (page < kernel_page && page < ARENA / 4)
+        page *= 2;
+    const uint64_t sizes[TM_UNITS] = {page, page < 64 << 10 ? 64 << 10 : 128 << 10, ARENA, 2 << 20};
+    for (int i = 0; i < TM_UNITS; i++)
+        heap->units[i].unit_bytes = sizes[i];
+}
+
 static void walk_arenas(const struct tm_snapshot_file *snapshot, struct tm_heap *heap)
 {
     struct wide_unit wide = {UINT64_MAX, 0, 0};
@@ -294,8 +329,7 @@ static void walk_arenas(const struct tm_snapshot_file *snapshot, struct tm_heap 
         if (arena->free_mask & pages.pool)
             heap->contradictions++;
         heap->counted[i] = pages.resident & (pages.pool | pages.free);
-        heap->cached_arena_bytes += bytes_of(pages.resident & pages.free);
-        heap->floor_bytes += bytes_of(pages.resident & pages.live);
+        take_free(heap, &pages);
         heap->pool_bytes += bytes_of(pages.resident & pages.pool);
         if (arena->kind != TM_CENSUS_ARENA_META && arena->kind != TM_CENSUS_ARENA_SPAN)
             take_fullness(heap, &pages);
@@ -307,7 +341,8 @@ static void walk_arenas(const struct tm_snapshot_file *snapshot, struct tm_heap 
 
 bool tm_heap_analyse(const struct tm_snapshot_file *snapshot, struct tm_heap *heap)
 {
-    *heap = (struct tm_heap){.units = {{4096, 0}, {64 << 10, 0}, {256 << 10, 0}, {2 << 20, 0}}};
+    *heap = (struct tm_heap){.classes = NULL};
+    set_units(heap, snapshot->process.page_bytes);
     heap->classes = calloc(snapshot->class_count + 1, sizeof *heap->classes);
     heap->counted = calloc(snapshot->arena_count + 1, sizeof *heap->counted);
     heap->span_extents = calloc(snapshot->span_count + 1, sizeof *heap->span_extents);
@@ -329,7 +364,6 @@ bool tm_heap_analyse(const struct tm_snapshot_file *snapshot, struct tm_heap *he
         heap->live_pool_bytes += heap->classes[i].live_bytes;
         heap->live_pool_all_bytes += heap->classes[i].live_all_bytes;
         heap->pinned_bytes += heap->classes[i].pinned_bytes;
-        heap->cached_pool_bytes += heap->classes[i].cached_bytes;
     }
     heap->cached_bytes = heap->cached_pool_bytes + heap->cached_arena_bytes +
                          heap->spans[TM_CENSUS_SPAN_CACHED].resident_bytes;

@@ -81,17 +81,22 @@ struct tm_metadata_use {
 struct tm_heap {
     struct tm_class_use *classes; /* by size class; length: the snapshot's class_count */
     struct tm_fullness fullness[TM_FULLNESS_STEPS];
-    struct tm_unit_return units[TM_UNITS]; /* 4 KiB, 64 KiB, 256 KiB, 2 MiB */
+    struct tm_unit_return units[TM_UNITS]; /* the kernel's page, 64 KiB (128 where that is the
+                                              page), 256 KiB, 2 MiB */
     struct tm_span_use spans[TM_SPAN_KINDS];
     uint64_t live_pool_bytes;     /* in live blocks of pools, rounding included */
     uint64_t live_pool_all_bytes; /* the same, resident or not */
     uint64_t pinned_bytes;        /* free, on pool pages with a live block */
     uint64_t cached_pool_bytes;   /* pool pages without a live block */
     uint64_t cached_arena_bytes;  /* free pages of arenas */
-    uint64_t cached_bytes;        /* both, and the mappings that were freed and are kept */
-    uint64_t floor_bytes;         /* pool pages with a live block: the page floor */
-    uint64_t pool_bytes;          /* all resident pool pages */
-    uint64_t contradictions;      /* figures of the file that cannot all be true */
+    /* The same where the kernel's page is several of the file's, and one of the others is in use.
+     */
+    uint64_t beside_pool_bytes;
+    uint64_t beside_arena_bytes;
+    uint64_t cached_bytes;   /* the cached ones, and the mappings that were freed and are kept */
+    uint64_t floor_bytes;    /* the kernel's pages with a live block of a pool: the page floor */
+    uint64_t pool_bytes;     /* all resident pool pages */
+    uint64_t contradictions; /* figures of the file that cannot all be true */
     /* Where the allocator's memory lies, for the accounting of the mappings. Each list is sorted
      * and free of overlaps. */
     uint64_t *counted; /* for each arena of the snapshot: pages counted as pool or free */

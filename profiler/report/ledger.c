@@ -111,6 +111,10 @@ void tm_ledger_make(const struct tm_snapshot_file *snapshot, const struct tm_hea
     add_row(ledger, TM_LEDGER_HELD, "pinned",
             "free, but a live block shares the page, so it cannot go back",
             (int64_t)heap->pinned_bytes);
+    if (heap->units[0].unit_bytes > TM_CENSUS_PAGE)
+        add_row(ledger, TM_LEDGER_HELD, "beside pages in use",
+                "free pages of 4 KiB that share the kernel's larger page with one in use",
+                (int64_t)(heap->beside_pool_bytes + heap->beside_arena_bytes));
     add_row(ledger, TM_LEDGER_HELD, "cached in pools",
             "pages of pools without a live block, kept for reuse; can go back",
             (int64_t)heap->cached_pool_bytes);

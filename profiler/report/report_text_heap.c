@@ -136,7 +136,7 @@ static void print_units(FILE *out, const struct tm_report *report,
                         const struct tm_text_options *options)
 {
     const struct tm_heap *heap = &report->heap;
-    uint64_t resident = heap->pool_bytes + heap->cached_arena_bytes;
+    uint64_t resident = heap->pool_bytes + heap->cached_arena_bytes + heap->beside_arena_bytes;
     tm_text_heading(out, options,
                     "What would go back if memory without a live block were returned in units of");
     for (int i = 0; i < TM_UNITS; i++) {

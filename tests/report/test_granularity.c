@@ -53,10 +53,19 @@ static uint64_t brute_force(const struct page *pages, size_t count, size_t unit)
     return bytes;
 }
 
+static void check_units(const struct tm_heap *heap, const struct page *pages, size_t count)
+{
+    for (int i = 0; i < TM_UNITS; i++)
+        assert_int_equal(heap->units[i].return_bytes,
+                         brute_force(pages, count, heap->units[i].unit_bytes / PAGE));
+    assert_int_equal(heap->units[0].return_bytes,
+                     heap->cached_pool_bytes + heap->cached_arena_bytes);
+}
+
 static void test_against_brute_force(void **state)
 {
     (void)state;
-    uint64_t wide = 0;
+    uint64_t wide = 0, beside = 0;
     for (uint64_t seed = 100; seed < 140; seed++) {
         struct fixture fixture;
         struct tm_snapshot_file file;
@@ -70,18 +79,31 @@ static void test_against_brute_force(void **state)
             (file.arenas[file.arena_count - 1].base + ARENA + 0x1fffff) & ~UINT64_C(0x1fffff);
         size_t count = (end - base) / PAGE;
         struct page *pages = paint(&file, base, count);
-        for (int i = 0; i < TM_UNITS; i++)
-            assert_int_equal(heap.units[i].return_bytes,
-                             brute_force(pages, count, heap.units[i].unit_bytes / PAGE));
-        assert_int_equal(heap.units[0].return_bytes,
-                         heap.cached_pool_bytes + heap.cached_arena_bytes);
+        uint64_t cached = heap.cached_pool_bytes + heap.cached_arena_bytes;
+        check_units(&heap, pages, count);
+        assert_int_equal(heap.beside_pool_bytes + heap.beside_arena_bytes, 0);
+        tm_heap_free(&heap);
+        /* The same heap under kernels with other pages. */
+        for (uint32_t kernel = 16384; kernel <= 65536; kernel *= 4) {
+            file.process.page_bytes = kernel;
+            assert_true(tm_heap_analyse(&file, &heap));
+            assert_int_equal(heap.units[0].unit_bytes, kernel);
+            check_units(&heap, pages, count);
+            assert_int_equal(heap.cached_pool_bytes + heap.cached_arena_bytes +
+                                 heap.beside_pool_bytes + heap.beside_arena_bytes,
+                             cached);
+            beside += heap.beside_pool_bytes + heap.beside_arena_bytes;
+            if (kernel < 65536)
+                tm_heap_free(&heap);
+        }
         wide += heap.units[TM_UNITS - 1].return_bytes;
         free(pages);
         tm_heap_free(&heap);
         tm_snapshot_free(&file);
         fixture_free(&fixture);
     }
-    /* The widest unit must have happened, or its count was never tested. */
+    /* These must have happened, or they were never tested. */
+    assert_true(beside > 0);
     assert_true(wide > 0);
 }
 

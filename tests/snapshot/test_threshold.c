@@ -43,6 +43,11 @@ uint64_t tm_census_in_use(void)
     return in_use;
 }
 
+size_t tm_census_kernel_page(void)
+{
+    return 4096;
+}
+
 long tm_proc_read(const char *path, char *to, size_t size)
 {
     assert_string_equal(path, "/proc/self/statm");

@@ -15,9 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "allocator/addresses.h"
 #include "allocator/layout.h"
 
 struct tm_os_counters tm_os_counters;
+#if defined(__SANITIZE_THREAD__)
+_Atomic int tm_addresses;
+#endif
 
 static _Atomic bool purge_refused;
 
@@ -58,8 +62,10 @@ static inline bool failed(long result)
 
 static long map(void *address, size_t bytes, int protection, int flags)
 {
-    return call6(SYS_mmap, (long)address, (long)bytes, protection,
-                 flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long result = call6(SYS_mmap, (long)address, (long)bytes, protection,
+                        flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    tm_addresses_come();
+    return result;
 }
 
 void *tm_os_map(size_t bytes)
@@ -112,6 +118,7 @@ void *tm_os_probe(size_t bytes)
 
 bool tm_os_unmap(void *address, size_t bytes)
 {
+    tm_addresses_go();
     if (failed(call6(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0))) {
         tm_os_purge(address, bytes);
         return false;
@@ -163,7 +170,9 @@ bool tm_os_purge_refused(void)
 void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
 {
     int flags = new_bytes > old_bytes ? MREMAP_MAYMOVE : 0; /* what shrinks stays where it is */
+    tm_addresses_go();
     long result = call6(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, flags, 0, 0);
+    tm_addresses_come();
     return failed(result) ? NULL : (void *)result;
 }
 

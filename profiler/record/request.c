@@ -21,6 +21,7 @@
  */
 #include "profiler/record/record.h"
 
+#include "allocator/addresses.h"
 #include "allocator/census.h"
 #include "profiler/format/snapshot.h"
 #include "profiler/record/clock.h"
@@ -171,6 +172,7 @@ static void take(bool on_helper, bool may_copy)
 {
     struct tm_outcome *outcome = (struct tm_outcome *)tm_sys6(
         SYS_mmap, 0, sizeof *outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    tm_addresses_come();
     bool shared = (uintptr_t)outcome <= (uintptr_t)-4096;
     if (shared) {
         shared_outcome = outcome;
@@ -208,6 +210,7 @@ static void take(bool on_helper, bool may_copy)
     publish(outcome);
     if (shared) {
         shared_outcome = NULL;
+        tm_addresses_go();
         tm_sys3(SYS_munmap, (long)outcome, sizeof *outcome, 0);
     }
 }

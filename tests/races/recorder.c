@@ -5,7 +5,7 @@
  * threads end, heaps are trimmed, and the process forks. Every block carries a pattern that whoever
  * frees it checks.
  *
- * usage: recorder [SEED [SECONDS]]; the seed is printed.
+ * usage: recorder [SEED [SECONDS [full]]]; the seed is printed. full: with check=full.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -285,7 +285,7 @@ static void fork_once(uint64_t *state)
 
 /* ---- beginning and end ---- */
 
-static void start(void)
+static void start(bool check_full)
 {
     static struct tm_record_settings settings = {
         .timeline_ns = 1000000,
@@ -300,6 +300,8 @@ static void start(void)
         fail("no directory for snapshots");
     snprintf(settings.out, sizeof settings.out, "%s/%%p.heap", directory);
     tm_start();
+    if (check_full)
+        tm_set_check_full();
     tm_record_start(&settings);
     tm_record_main();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -333,7 +335,7 @@ int main(int argc, char **argv)
     int seconds = argc > 2 ? atoi(argv[2]) : 5;
     printf("recorder: seed %llu, %d s\n", (unsigned long long)seed, seconds);
     fflush(stdout);
-    start();
+    start(argc > 3 && strcmp(argv[3], "full") == 0);
     pthread_t others[THREADS + ASKERS];
     for (uintptr_t i = 0; i < THREADS + ASKERS; i++)
         if (pthread_create(&others[i], NULL, i < THREADS ? spawner : asker, (void *)(i + 1)) != 0)

@@ -93,7 +93,8 @@ static void put_trailer(void *block, size_t size, size_t block_size)
 }
 
 /* The word of the block before: whole, or 0. What is before the first block of a pool may be the
- * last one of another hardened pool, which ends where this begins or leaves a rest of zeros. */
+ * last one of another hardened pool of this thread, which ends where this begins or leaves a rest
+ * of zeros. */
 static bool is_whole_before(const struct tm_pool *pool, const char *block)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
@@ -102,7 +103,9 @@ static bool is_whole_before(const struct tm_pool *pool, const char *block)
         if (((uintptr_t)base & (TM_ARENA - 1)) == 0)
             return true;
         pool = tm_pool_slot(base - 1);
-        if (!pool->taken || !pool->hardened)
+        /* Only the owner knows that it stays one meanwhile: another's may become a span, with
+         * anything in it. */
+        if (tm_pool_owner(pool) != tm_thread_self() || !pool->taken || !pool->hardened)
             return true;
         class = &tm_classes[pool->size_class];
         base = tm_pool_base(pool) + (size_t) class->capacity * class->block_size;

@@ -204,8 +204,9 @@ static struct plan make_plan(struct chance *chance, bool may_load)
         .quiet = may_load && below(chance, 2) == 0,
         .seed = draw(chance),
     };
+    /* What exit runs is in a list whose lock the loader holds as well. */
     bool by_exit = plan.ending == ENDS_BY_EXIT || plan.ending == ENDS_BY_EXIT_WITH_THREADS ||
-                   plan.ending == ENDS_BY_ANOTHER_THREAD;
+                   plan.ending == ENDS_BY_QUICK_EXIT || plan.ending == ENDS_BY_ANOTHER_THREAD;
     if (by_exit && !may_load)
         plan.ending = ENDS_WITH_THREADS;
     else if (by_exit)

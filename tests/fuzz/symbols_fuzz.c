@@ -164,7 +164,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     write_below("/bin/module.shared", part);
     write_by_id(part);
     part = fuzz_part(&input, PART);
-    write_below("/tmp/perf-4711.map", part);
+    char map[32];
+    snprintf(map, sizeof map, "%s/perf-%d.map", "/tmp", PID);
+    write_below(map, part);
     look();
     remove_written();
     return 0;

@@ -39,7 +39,7 @@ static void later(size_t size)
     announce_block(block);
     give(block);
     for (size_t i = 0; i < 1000; i++) {
-        give(take(2 * size + 24 + i * 7));
+        give(take((size <= 4 * (size_t)KIB ? 2 * size : 0) + 24 + i * 7));
     }
     give(block);
     go_on(size);

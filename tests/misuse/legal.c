@@ -67,7 +67,7 @@ static void copies_of_freed(size_t size)
     char left[SOME][64];
     size_t bytes = size < 64 ? size : 64;
     take_some(size);
-    char *others[SOME];
+    char *others[SOME] = {NULL};
     for (size_t i = 0; i < some_count; i++)
         others[i] = take(size);
     for (size_t i = 0; i < some_count; i++)
@@ -77,8 +77,8 @@ static void copies_of_freed(size_t size)
         if (malloc_usable_size(others[i]) < 32 * (size_t)KIB) /* larger ones may be unmapped */
             memcpy(left[i], opaque(some[i]), bytes);
     for (size_t i = 0; i < some_count; i++) {
-        memcpy(others[i], left[i], bytes);
-        memcpy(others[i] + size - bytes, left[(i * 7) % some_count], bytes);
+        memcpy(opaque(others[i]), left[i], bytes);
+        memcpy(opaque(others[i] + size - bytes), left[(i * 7) % some_count], bytes);
     }
     for (size_t i = 0; i < some_count; i++)
         give(others[i]);

@@ -56,11 +56,11 @@ bool is_kept(uintptr_t address);
 void forbid(const void *start, size_t bytes);
 
 /* Goes on with blocks of that size, and ends the process. */
-_Noreturn void go_on(size_t size);
+__attribute__((noreturn)) void go_on(size_t size);
 /* What was to be tried cannot be under this allocator: ends the process. */
-_Noreturn void cannot(const char *why);
-_Noreturn void ignored(const char *what);
-_Noreturn void corrupt(const char *what, const void *where);
+__attribute__((noreturn)) void cannot(const char *why);
+__attribute__((noreturn)) void ignored(const char *what);
+__attribute__((noreturn)) void corrupt(const char *what, const void *where);
 
 /* How many blocks of a size are worth taking: not more than `most`, nor than some megabytes. */
 size_t how_many(size_t size, size_t most);

@@ -20,7 +20,7 @@ static char *freed(size_t size)
     return block;
 }
 
-static _Noreturn void resize_and_go_on(void *ptr, size_t to, size_t size)
+__attribute__((noreturn)) static void resize_and_go_on(void *ptr, size_t to, size_t size)
 {
     char *resized = opaque(realloc(opaque(ptr), to));
     if (resized != NULL)
@@ -116,7 +116,7 @@ static void realloc_static(size_t size)
     resize_and_go_on(here, 2 * SMALL, SMALL);
 }
 
-static _Noreturn void ask_and_go_on(void *ptr, size_t size)
+__attribute__((noreturn)) static void ask_and_go_on(void *ptr, size_t size)
 {
     size_t answer = malloc_usable_size(opaque(ptr));
     __asm__ volatile("" : : "r"(answer));

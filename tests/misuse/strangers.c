@@ -11,7 +11,7 @@
 
 enum { SMALL = 64, NEIGHBOURS = 8 };
 
-static _Noreturn void give_and_go_on(void *ptr, size_t size)
+__attribute__((noreturn)) static void give_and_go_on(void *ptr, size_t size)
 {
     announce(ptr, 1, 0);
     give(ptr);
@@ -23,7 +23,7 @@ static _Noreturn void give_and_go_on(void *ptr, size_t size)
 /* The block in the middle of some; all of them live on. */
 static char *among_others(size_t size)
 {
-    char *blocks[NEIGHBOURS];
+    char *blocks[NEIGHBOURS] = {NULL};
     size_t count = how_many(size, NEIGHBOURS);
     for (size_t i = 0; i < count; i++) {
         blocks[i] = take(size);
@@ -32,7 +32,7 @@ static char *among_others(size_t size)
     return blocks[count / 2];
 }
 
-static _Noreturn void give_beside(size_t size, ptrdiff_t distance)
+__attribute__((noreturn)) static void give_beside(size_t size, ptrdiff_t distance)
 {
     char *block = among_others(size);
     size_t usable = malloc_usable_size(block);

@@ -170,12 +170,10 @@ static void replayed(size_t size)
     char *block = freed_among_live(size);
     memcpy(old, opaque(block), bytes);
     size_t taken = 0;
-    char *again[NEIGHBOURS];
-    while (taken < how_many(size, NEIGHBOURS)) {
+    char *again[NEIGHBOURS] = {NULL};
+    do
         again[taken] = take(size);
-        if (again[taken++] == block)
-            break;
-    }
+    while (again[taken++] != block && taken < how_many(size, NEIGHBOURS));
     if (again[taken - 1] != block)
         cannot("the block does not come back soon");
     for (size_t i = 0; i + 1 < taken; i++)
@@ -204,7 +202,7 @@ static void read_and_put_back(size_t size)
 {
     char left[64];
     size_t bytes = size < sizeof left ? size : sizeof left;
-    for (unsigned round = 0; round < 200; round++) {
+    for (size_t round = how_many(size, 200); round > 0; round--) {
         char *block = take(size);
         announce_block(block);
         give(block);
@@ -249,7 +247,7 @@ static void nearest(size_t size, char **low, char **high)
 }
 
 /* Each is freed, the one that was written beyond first. */
-static _Noreturn void free_and_go_on(char *first, char *second, size_t size)
+__attribute__((noreturn)) static void free_and_go_on(char *first, char *second, size_t size)
 {
     give(first);
     if (second != NULL)

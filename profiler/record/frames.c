@@ -6,6 +6,7 @@
  * there. No field but `site` changes later. An old head only lacks the newest frames: then the
  * reader looks again under the lock, or adds, and the adder finds what is there. `count` is
  * released before the head: whoever has a number, or a frozen copy, finds it below `count`.
+ * (Modelled: tests/model/tables.c.)
  */
 #include "profiler/record/frames.h"
 

@@ -16,12 +16,12 @@
  *
  * In the process `busy` is a lock that nobody waits for, acquired and released; `due_*` are relaxed
  * hints, as in the timeline. Between processes a slot is a sequence lock: `sequence` is odd before
- * the first word changes (the release fence) and even after the last did (the release store).
+ * the first word changes and even after the last did (all stores after the odd one are releases).
  * A reader of another process has each word whole, and the words of one writing if it finds
  * `sequence` even and all of it the same twice: what was written in between would have changed that
- * word. A process whose slot is taken from it at the very moment that it writes may mix its words
- * with the new owner's; the new owner's next writing puts that right, as the old one looks at
- * `owner` first.
+ * word. (Modelled: tests/model/page.c.) A process whose slot is taken from it at the very moment
+ * that it writes may mix its words with the new owner's; the new owner's next writing puts that
+ * right, as the old one looks at `owner` first.
  *
  * A child made past the fork handlers (raw clone, _Fork) writes into its parent's slot until it
  * executes something; the parent's next write puts that right.

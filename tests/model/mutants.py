@@ -20,8 +20,10 @@ USERS = {
     "allocator/lock.h": ["allocator/lock.c", "tests/model/lock.c"],
     "allocator/gate.h": ["allocator/heap.c", "allocator/heap_return.c", "allocator/heap_purge.c",
                          "tests/model/gate.c"],
-    # A part of its model.
+    # Parts of their models.
+    "profiler/record/live.c": ["tests/model/page.c"],
     "profiler/record/request.c": ["tests/model/request.c"],
+    "profiler/record/sites.c": ["tests/model/tables.c"],
 }
 
 RACE = "nothing orders them"
@@ -158,6 +160,39 @@ MUTANTS = [
     ("a request at the exit is not asked for like others", "profiler/record/request.c",
      "&state, &seen, mine | BUSY | PENDING, false", "&state, &seen, mine | BUSY, false",
      "request", "exit", "not so"),
+    ("a frame is linked without release", "profiler/record/frames.c",
+     "atomic_store_explicit(head, number, memory_order_release)",
+     "atomic_store_explicit(head, number, memory_order_relaxed)",
+     "tables", "two-stacks", RACE),
+    ("frames are looked up without acquire", "profiler/record/frames.c",
+     "atomic_load_explicit(head_of(ip, below), memory_order_acquire)",
+     "atomic_load_explicit(head_of(ip, below), memory_order_relaxed)",
+     "tables", "two-stacks", RACE),
+    ("a frame is linked before it is counted", "profiler/record/frames.c",
+     "    atomic_store_explicit(&count, number + 1, memory_order_release);\n"
+     "    atomic_store_explicit(head, number, memory_order_release);\n",
+     "    atomic_store_explicit(head, number, memory_order_release);\n"
+     "    atomic_store_explicit(&count, number + 1, memory_order_release);\n",
+     "tables", "two-stacks", "not so"),
+    ("a frame's site is told without release", "profiler/record/sites.c",
+     "atomic_store_explicit(&innermost->site, number, memory_order_release)",
+     "atomic_store_explicit(&innermost->site, number, memory_order_relaxed)",
+     "tables", "two-stacks one-stack", RACE),
+    ("a stack gets two sites", "profiler/record/sites.c",
+     "uint32_t number = atomic_load_explicit(&innermost->site, memory_order_relaxed);\n"
+     "    if (number == 0 && site_count",
+     "uint32_t number = 0;\n    if (site_count",
+     "tables", "two-stacks", "not so"),
+    ("the live page does not say that it is being written", "profiler/record/live.c",
+     "    __atomic_store_n(&slot->sequence, sequence, __ATOMIC_RELAXED);\n", "",
+     "page", "slot", "not so"),
+    ("the live page is written before it says so", "profiler/record/live.c",
+     "from[i], __ATOMIC_RELEASE", "from[i], __ATOMIC_RELAXED",
+     "page", "slot", "not so"),
+    ("the live page is said to be written before it is", "profiler/record/live.c",
+     "__atomic_store_n(&slot->sequence, sequence + 1, __ATOMIC_RELEASE);",
+     "__atomic_store_n(&slot->sequence, sequence + 1, __ATOMIC_RELAXED);",
+     "page", "slot", "not so"),
 ]
 
 

@@ -136,14 +136,15 @@ void memory_as_copied(void)
 void *model_map(size_t bytes, size_t alignment)
 {
     if (map == NULL) {
-        size_t room = MAP_BYTES + ((size_t)16 << 20);
-        char *start = mmap(NULL, room, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        enum { LARGEST_ALIGNMENT = 16 << 20 };
+        map = mmap(NULL, MAP_BYTES + LARGEST_ALIGNMENT, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         poisoned = mmap(NULL, MAP_BYTES / GRAIN, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (start == MAP_FAILED || (void *)poisoned == MAP_FAILED)
+        if (map == MAP_FAILED || (void *)poisoned == MAP_FAILED)
             model_fail("no memory for the model");
-        map = map_free = start + (-(uintptr_t)start & (((uintptr_t)16 << 20) - 1));
+        map += -(uintptr_t)map & (LARGEST_ALIGNMENT - 1);
+        map_free = map;
     }
     char *at = map_free + (-(uintptr_t)map_free & (alignment - 1));
     if (bytes > (size_t)(map + MAP_BYTES - at))

@@ -11,8 +11,6 @@
 
 #define PC __builtin_return_address(0)
 
-typedef unsigned __int128 hook_16;
-
 void __tsan_init(void);
 void __tsan_func_entry(void *call);
 void __tsan_func_exit(void);
@@ -79,6 +77,20 @@ void __tsan_write_range(void *address, size_t bytes)
         return done;                                                                               \
     }
 
+/* The same for clang, which wants what was there. */
+#define COMPARE_EXCHANGE_VAL(bits, bytes)                                                          \
+    uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(                                     \
+        volatile uint##bits##_t *address, uint##bits##_t expected, uint##bits##_t value,           \
+        int order, int failed_order);                                                              \
+    uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(                                     \
+        volatile uint##bits##_t *address, uint##bits##_t expected, uint##bits##_t value,           \
+        int order, int failed_order)                                                               \
+    {                                                                                              \
+        uint64_t seen = expected;                                                                  \
+        memory_compare_exchange((void *)address, bytes, &seen, value, order, failed_order, PC);    \
+        return (uint##bits##_t)seen;                                                               \
+    }
+
 #define ATOMIC(bits, bytes)                                                                        \
     uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *address, int order);  \
     void __tsan_atomic##bits##_store(volatile uint##bits##_t *address, uint##bits##_t value,       \
@@ -100,7 +112,8 @@ void __tsan_write_range(void *address, size_t bytes)
     UPDATE(bits, bytes, fetch_xor, XOR)                                                            \
     UPDATE(bits, bytes, fetch_nand, NAND)                                                          \
     COMPARE_EXCHANGE(bits, bytes, compare_exchange_strong)                                         \
-    COMPARE_EXCHANGE(bits, bytes, compare_exchange_weak)
+    COMPARE_EXCHANGE(bits, bytes, compare_exchange_weak)                                           \
+    COMPARE_EXCHANGE_VAL(bits, bytes)
 
 ATOMIC(8, 1)
 ATOMIC(16, 2)

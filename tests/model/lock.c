@@ -65,14 +65,12 @@ static void all_entered_and_forked(void)
 
 static void try_or_enter(int thread)
 {
-    if (thread != 1)
+    if (thread != 1 || !tm_lock_try(&lock)) {
         enter(thread);
-    else if (tm_lock_try(&lock)) {
-        entered++;
-        tm_unlock(&lock);
-    } else {
-        enter(thread);
+        return;
     }
+    entered++;
+    tm_unlock(&lock);
 }
 
 int main(int argc, char **argv)

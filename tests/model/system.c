@@ -1,6 +1,6 @@
 /* system.c: what stands for allocator/os.c in the models: memory of the model's, waiting by the
  * model's schedule, and the fence in all threads. All chunks lie in one place that is mapped from
- * its start on.
+ * its start on. A function that os.c gets is one more here: the linker says so.
  */
 #include "allocator/os.h"
 

@@ -8,7 +8,7 @@
  * A schedule is the list of what was chosen where there was more than one way to go on. The next
  * one has the same choices but the last that has another way left (stateless search, as in
  * Musuvathi and Qadeer, "Iterative context bounding for systematic testing of multithreaded
- * programs", 2007). It begins where all the others did: memory.c undoes what the last one wrote.
+ * programs", 2007). It begins where all the others did: grains.c undoes what the last one wrote.
  */
 #include "tests/model/inner.h"
 

@@ -41,10 +41,12 @@ def free_port():
 
 
 class Run:
-    """With `library` None: without a preload. Used as a context manager."""
+    """With `library` None: without a preload. Used as a context manager. The executables are looked at every
+    `interval` seconds."""
 
-    def __init__(self, library, limit):
+    def __init__(self, library, limit, interval=0.003):
         self.limit = limit
+        self.interval = interval
         self.deadline = time.monotonic() + limit
         self.token = "TIDEMARK_PROGRAM_RUN=" + secrets.token_hex(8)
         self.directory = tempfile.mkdtemp(prefix="tidemark-programs.")
@@ -128,7 +130,7 @@ class Run:
                 pass
 
     def _watch(self):
-        while not self.stopping.wait(0.003):
+        while not self.stopping.wait(self.interval):
             self._scan()
             if self.library is None:
                 continue

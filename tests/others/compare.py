@@ -1,0 +1,116 @@
+"""Runs the items of a suite without the library, with it, and with it under check=full, and tells them apart.
+
+An item is run three times in a row by one worker, so that a machine whose load changes changes it for all three. What
+differs is repeated, alone, up to REPEATS times: an item that once gives the same is flaky, what never does is a failure
+of the library. Cases that fail without the library, too, count as failed in both.
+"""
+
+import dataclasses
+import threading
+
+from suite import Failed, Result, Run
+
+REPEATS = 3
+
+
+@dataclasses.dataclass
+class Outcome:
+    """Of one suite in one setting, in cases; `both`, `only` and `judged` are (item, case), `flaky` is (item, cases)."""
+
+    ran: int = 0
+    skipped: list = dataclasses.field(default_factory=list)
+    both: list = dataclasses.field(default_factory=list)
+    only: list = dataclasses.field(default_factory=list)
+    flaky: list = dataclasses.field(default_factory=list)
+    judged: list = dataclasses.field(default_factory=list)
+
+
+def difference(without, preloaded):
+    """What only the run with the library shows: cases, or what became of the whole."""
+    found = set(preloaded.failed - without.failed)
+    if preloaded.skipped and not without.skipped:
+        found.add(f"(skipped: {preloaded.skipped})")
+    elif preloaded.ran < without.ran and not found:
+        found.add(f"(ran {preloaded.ran} of {without.ran})")
+    if preloaded.made != without.made and not found:
+        found.add(f"(made {preloaded.made or 'nothing'} instead of {without.made or 'nothing'})")
+    return found
+
+
+class Comparison:
+    """`library` is preloaded; `settings` are the values of TIDEMARK to try, None for no value."""
+
+    def __init__(self, suite, work, library, settings, jobs):
+        self.suite, self.work, self.jobs = suite, work, jobs
+        self.runs = [Run(None, 0, interval=0.1)]
+        for setting in settings:
+            run = Run(library, 0, interval=0.1)
+            run.environment.pop("TIDEMARK", None)
+            if setting:
+                run.environment["TIDEMARK"] = setting
+            self.runs.append(run)
+        self.outcomes = {setting: Outcome() for setting in settings}
+        self.lock = threading.Lock()
+
+    def once(self, run, item):
+        try:
+            return self.suite.once(run, self.work, item)
+        except Exception as error:  # a test may leave anything behind: that is its failure, not the end of the others
+            return Result(failed={f"(runner: {type(error).__name__}: {error})"})
+
+    def work_off(self, queue, results):
+        while True:
+            with self.lock:
+                if not queue:
+                    return
+                item = queue.pop(0)
+            found = [self.once(run, item) for run in self.runs]
+            with self.lock:
+                results[item] = found
+
+    def settle(self, run, outcome, item, without, preloaded):
+        found = difference(without, preloaded)
+        allowed = {case for case in found if case in self.suite.JUDGED}
+        outcome.judged += [(item, case) for case in sorted(allowed)]
+        found -= allowed
+        steady = found
+        for _ in range(REPEATS if found else 0):
+            without = self.once(self.runs[0], item)
+            steady = difference(without, self.once(run, item)) - allowed
+            if not steady:
+                outcome.flaky.append((item, sorted(found)))
+                return
+        outcome.only += [(item, case) for case in sorted(steady)]
+
+    def run(self, items):
+        """{setting: Outcome}. Each process that the suite names must have had the library mapped."""
+        queue, results = list(items), {}
+        for run in self.runs:
+            run.__enter__()
+        try:
+            workers = [threading.Thread(target=self.work_off, args=(queue, results)) for _ in range(self.jobs)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+            for run, outcome in zip(self.runs[1:], self.outcomes.values()):
+                self.count(run, outcome, items, results)
+        except KeyboardInterrupt:
+            queue.clear()
+            raise
+        finally:
+            for run in self.runs:
+                run.__exit__()
+        return self.outcomes
+
+    def count(self, run, outcome, items, results):
+        for item in items:
+            without, preloaded = results[item][0], results[item][self.runs.index(run)]
+            outcome.ran += preloaded.ran
+            outcome.skipped += [(item, preloaded.skipped)] if preloaded.skipped else []
+            outcome.both += [(item, case) for case in sorted(preloaded.failed & without.failed)]
+            self.settle(run, outcome, item, without, preloaded)
+        try:
+            run.require_loaded(*self.suite.EXECUTABLES)
+        except Failed as reason:
+            outcome.only.append(("all", f"({reason})"))

@@ -5,12 +5,15 @@
  * link is followed, and cleared when the block is handed out. So
  * - a block that is freed while it has its mark is freed twice;
  * - a link that something else has written, through a pointer to the freed block or over the end
- *   of the block before it, is not followed, whatever is written: the free lists lead nobody who
- *   does not know the secret out of the pools;
+ *   of the block before it, is not followed, whatever is written, by anyone who does not know the
+ * secret;
  * - a block that came into two lists, however that was, is handed out once: by then it has no mark,
  *   and who finds it in the other list stops the program.
+ * Who reads a freed block can compute the secret, though: against him there is check=full.
  * (glibc's tcache has a key in that place and shifts its links, "safe linking"; the sum of both in
- * one word costs less than the two and covers every list.)
+ * one word costs less than the two and covers every list. With the link left out of the mark, and
+ * held to its slot instead, a free took three instructions less, but the ends of lists, which leave
+ * the slot, are not predicted: random churn was 10 % slower, that of 1 KiB 17 %.)
  */
 #ifndef TIDEMARK_BLOCK_H
 #define TIDEMARK_BLOCK_H

@@ -47,9 +47,8 @@ void tm_tell_block(struct tm_heap *heap, void *block, size_t requested,
     if ((value & TM_CELL_COUNTED) == 0)
         return;
     uint16_t bit = (uint16_t)(1u << tm_pool_page(block));
-    if ((atomic_load_explicit(&pool->told, memory_order_relaxed) & bit) != 0)
-        return;
-    atomic_fetch_or_explicit(&pool->told, bit, memory_order_relaxed);
+    /* Behind the cell, and also where it is set already: see look_at_page(). */
+    atomic_fetch_or_explicit(&pool->told, bit, memory_order_release);
     if (tm_pool_owner(pool) == heap->owner)
         atomic_fetch_or_explicit(&pool->owner, TM_OWNER_TOLD, memory_order_relaxed);
 }
@@ -71,16 +70,21 @@ static bool any_counted(const struct tm_pool *pool, const tm_cell *cells, unsign
     return false;
 }
 
-/* Counted cells are made by the pool's owner, or lie there before he became it (thread.c): what he
- * does not find is not there. */
+/* Counted cells of small blocks are made by the pool's owner, or lie there before he became it
+ * (thread.c): what he does not find is not there. Blocks of warm classes are handed out by whoever
+ * has them in his bin: he sets the bit behind the cell, so that one that was set before this clears
+ * it shows in the second look, and one that is set later stays. */
 static void look_at_page(struct tm_pool *pool, unsigned page)
 {
     if (tm_sample_always_told(pool, page) ||
         any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
         return;
     uint16_t bit = (uint16_t)(1u << page);
-    uint16_t before = atomic_fetch_and_explicit(&pool->told, (uint16_t)~bit, memory_order_relaxed);
-    if (before == bit)
+    uint16_t before = atomic_fetch_and_explicit(&pool->told, (uint16_t)~bit, memory_order_acq_rel);
+    if (tm_classes[pool->size_class].warm != 0 &&
+        any_counted(pool, tm_cells_of_slot(tm_pool_base(pool)), page))
+        atomic_fetch_or_explicit(&pool->told, bit, memory_order_relaxed);
+    else if (before == bit)
         atomic_fetch_and_explicit(&pool->owner, ~TM_OWNER_TOLD, memory_order_relaxed);
 }
 

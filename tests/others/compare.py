@@ -2,11 +2,13 @@
 
 An item is run three times in a row by one worker, so that a machine whose load changes changes it for all three. What
 differs is repeated, alone, up to REPEATS times: an item that once gives the same is flaky, what never does is a failure
-of the library. Cases that fail without the library, too, count as failed in both.
+of the library. Cases that fail without the library, too, count as failed in both. A suite that is given a time takes no
+new item after it; what it did not come to is counted.
 """
 
 import dataclasses
 import threading
+import time
 
 from suite import Failed, Result, Run
 
@@ -17,6 +19,7 @@ REPEATS = 3
 class Outcome:
     """Of one suite in one setting, in cases; `both`, `only` and `judged` are (item, case), `flaky` is (item, cases)."""
 
+    items: int = 0
     ran: int = 0
     skipped: list = dataclasses.field(default_factory=list)
     both: list = dataclasses.field(default_factory=list)
@@ -40,8 +43,9 @@ def difference(without, preloaded):
 class Comparison:
     """`library` is preloaded; `settings` are the values of TIDEMARK to try, None for no value."""
 
-    def __init__(self, suite, work, library, settings, jobs):
+    def __init__(self, suite, work, library, settings, jobs, seconds=float("inf")):
         self.suite, self.work, self.jobs = suite, work, jobs
+        self.deadline = time.monotonic() + seconds
         self.runs = [Run(None, 0, interval=0.1)]
         for setting in settings:
             run = Run(library, 0, interval=0.1)
@@ -61,7 +65,7 @@ class Comparison:
     def work_off(self, queue, results):
         while True:
             with self.lock:
-                if not queue:
+                if not queue or time.monotonic() > self.deadline:
                     return
                 item = queue.pop(0)
             found = [self.once(run, item) for run in self.runs]
@@ -82,8 +86,8 @@ class Comparison:
                 return
         outcome.only += [(item, case) for case in sorted(steady)]
 
-    def run(self, items):
-        """{setting: Outcome}. Each process that the suite names must have had the library mapped."""
+    def run(self, items, executables):
+        """{setting: Outcome}. Each of the executables must have been seen with the library mapped."""
         queue, results = list(items), {}
         for run in self.runs:
             run.__enter__()
@@ -94,7 +98,7 @@ class Comparison:
             for worker in workers:
                 worker.join()
             for run, outcome in zip(self.runs[1:], self.outcomes.values()):
-                self.count(run, outcome, items, results)
+                self.count(run, outcome, items, results, executables)
         except KeyboardInterrupt:
             queue.clear()
             raise
@@ -103,14 +107,15 @@ class Comparison:
                 run.__exit__()
         return self.outcomes
 
-    def count(self, run, outcome, items, results):
-        for item in items:
+    def count(self, run, outcome, items, results, executables):
+        for item in (item for item in items if item in results):
+            outcome.items += 1
             without, preloaded = results[item][0], results[item][self.runs.index(run)]
             outcome.ran += preloaded.ran
             outcome.skipped += [(item, preloaded.skipped)] if preloaded.skipped else []
             outcome.both += [(item, case) for case in sorted(preloaded.failed & without.failed)]
             self.settle(run, outcome, item, without, preloaded)
         try:
-            run.require_loaded(*self.suite.EXECUTABLES)
+            run.require_loaded(*executables)
         except Failed as reason:
             outcome.only.append(("all", f"({reason})"))

@@ -9,6 +9,8 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -31,6 +33,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="a slice of each, some minutes in all")
     parser.add_argument("--items", nargs="+", metavar="ITEM", help="just these files or units of the suite (with --only)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th item of what would be run")
+    parser.add_argument("--minutes", type=float, default=float("inf"), metavar="N", help="no new item after so long, for each suite")
     parser.add_argument("--check", choices=["fast", "full", "both"], help="settings to try (default: as the suite has it)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="items at once (default: processors)")
     parser.add_argument("--work", metavar="DIR", help="where sources are kept (default: others-work beside the library)")
@@ -52,12 +55,14 @@ def chosen(suite, options, work):
             if item not in everything:
                 sys.exit(f"run.py: {suite.NAME} has no item '{item}'; it has, for example: {' '.join(everything[:5])}")
         return options.items
-    return (suite.quick(everything) if options.quick else everything)[::options.every]
+    first = suite.quick(everything)
+    # The slice comes first: a run that is cut short by --minutes has seen it.
+    return (first if options.quick else first + [item for item in everything if item not in set(first)])[::options.every]
 
 
-def show(name, setting, items, outcome, seconds):
+def show(name, setting, wanted, outcome, seconds):
     verdict = "failed" if outcome.only else "passed"
-    print(f"{verdict:8}{name:10}{setting or 'default':12}{items:5} items {outcome.ran:7} ran {len(outcome.both):4} failed in both "
+    print(f"{verdict:8}{name:10}{setting or 'default':12}{outcome.items:5} of {wanted} items {outcome.ran:7} ran {len(outcome.both):4} failed in both "
           f"{len(outcome.only):3} only preloaded {len(outcome.judged):3} judged {len(outcome.flaky):3} flaky {seconds:6.0f} s", flush=True)
     for item, case in outcome.only:
         print(f"    only preloaded: {item}: {case}")
@@ -69,6 +74,7 @@ def show(name, setting, items, outcome, seconds):
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended
     library = os.path.abspath(options.lib)
     work = os.path.abspath(options.work or os.path.join(os.path.dirname(library), "others-work"))
     os.makedirs(work, exist_ok=True)
@@ -87,13 +93,19 @@ def main():
             total["skipped"] += 1
             print(f"skipped {name}: {reason}", flush=True)
             continue
+        except (OSError, subprocess.SubprocessError) as error:
+            total["failed"] += 1
+            print(f"failed  {name}: it cannot be made ready: {error}", flush=True)
+            continue
         settings = {"fast": [None], "full": ["check=full"], "both": [None, "check=full"],
                     None: [None, "check=full"] if suite.FULL else [None]}[options.check]
-        outcomes = Comparison(suite, work, library, settings, options.jobs).run(items)
+        # A few items need not start every program.
+        executables = suite.EXECUTABLES[:1] if options.items else suite.EXECUTABLES
+        outcomes = Comparison(suite, work, library, settings, options.jobs, options.minutes * 60).run(items, executables)
         for setting, outcome in outcomes.items():
             total["failed" if outcome.only else "passed"] += 1
             show(name, setting, len(items), outcome, time.monotonic() - start)
-            report.append({"suite": name, "setting": setting or "", "items": len(items),
+            report.append({"suite": name, "setting": setting or "", "wanted": len(items),
                            "seconds": round(time.monotonic() - start), **dataclasses.asdict(outcome)})
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

@@ -62,10 +62,10 @@ def main():
     library = os.path.abspath(sys.argv[1])
     compare.REPEATS = REPEATED
     results()
-    suite = types.SimpleNamespace(NAME="made", EXECUTABLES=[], JUDGED={"a judged case": "on purpose"}, once=once)
+    suite = types.SimpleNamespace(NAME="made", JUDGED={"a judged case": "on purpose"}, once=once)
     comparison = Comparison(suite, None, library, [None, "check=full"], 2)
     comparison.work = comparison.runs[0].directory
-    outcomes = comparison.run(list(ITEMS))
+    outcomes = comparison.run(list(ITEMS), [])
     for setting, wanted in ((None, EVERY), ("check=full", EVERY | {"fails in full"})):
         outcome = outcomes[setting]
         expect(f"{setting}: failures should be those of {wanted}", {item for item, _ in outcome.only} == wanted, outcome.only)
@@ -73,8 +73,7 @@ def main():
         expect("one item fails in both", [item for item, _ in outcome.both] == ["fails in both"], outcome.both)
         expect("one is judged", [item for item, _ in outcome.judged] == ["is judged"], outcome.judged)
         expect("one is flaky", [item for item, _ in outcome.flaky] == ["is flaky"], outcome.flaky)
-    suite.EXECUTABLES = ["none-of-this-name"]
-    outcome = Comparison(suite, None, library, [None], 1).run(["passes"])[None]
+    outcome = Comparison(suite, None, library, [None], 1).run(["passes"], ["none-of-this-name"])[None]
     expect("a program that never ran preloaded is told", [item for item, _ in outcome.only] == ["all"], outcome.only)
     print("right: failures, deaths, hangs, output, judged and flaky items are told apart")
 

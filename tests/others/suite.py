@@ -10,6 +10,7 @@ differs can be repeated alone.
 import dataclasses
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +36,14 @@ def ending(status):
     return f"signal {-status}, {signal.strsignal(-status)}" if status < 0 else f"exit status {status}"
 
 
+def fresh(run, item):
+    """An empty directory for an item."""
+    place = run.path(item.replace("/", "-"))
+    shutil.rmtree(place, ignore_errors=True)
+    os.mkdir(place)
+    return place
+
+
 def command(run, arguments, cwd, limit, environment=None, setup=None):
     """Runs to the end, or `limit` seconds: (exit status or None, what it wrote). Its session is ended with it."""
     with tempfile.TemporaryFile() as output:
@@ -57,15 +66,10 @@ def judge(result, status, text, limit):
     """Adds what shows only outside the cases: how the command ended, and what the library or the loader said."""
     if status is None:
         result.failed.add(f"(still running after {limit} s)")
-    elif status != 0 and not result.failed:
+    elif status < 0 or (status > 0 and not result.failed):
         result.failed.add(f"({ending(status)})")
     for line in text.splitlines():
         if re.search(r"\btidemark: |ERROR: ld\.so: object", line):
             result.failed.add(f"(said: {line.strip()[:160]})")
             break
     return result
-
-
-def each(count):
-    """A slice: every count-th item."""
-    return lambda items: items[::count]

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree
 
-from suite import Result, Skipped, command, judge
+from suite import Result, Skipped, command, fresh, judge
 
 NAME = "cpython"
 TITLE = "CPython's regression suite"
@@ -39,8 +39,7 @@ def quick(everything):
 
 
 def once(run, _, item):
-    place = run.path(item)
-    os.mkdir(place)
+    place = fresh(run, item)
     said = os.path.join(place, "said.xml")
     status, text = command(run, [PYTHON, "-m", "test", "--timeout", str(LIMIT - 60), "--junit-xml", said, item], place, LIMIT,
                            {"PYTHONMALLOC": "malloc", "TMPDIR": place})

@@ -11,11 +11,11 @@ import re
 import shutil
 import subprocess
 
-from suite import Result, Skipped, command, ending, judge, tool
+from suite import Result, Skipped, command, ending, fresh, judge, tool
 
 NAME = "gcc"
 TITLE = "gcc 12's C torture tests"
-# The last two have other names on other machines.
+# Every item shows the first; the last two have other names on other machines.
 EXECUTABLES = ["cc1", "collect2", *(os.path.basename(os.path.realpath(shutil.which(name) or name)) for name in ("as", "ld"))]
 FULL = True
 JUDGED = {}
@@ -62,10 +62,9 @@ def options(path):
 
 def once(run, work, item):
     path = os.path.join(root(work), item)
-    place = run.path(item.replace("/", "-"))
-    os.mkdir(place)
+    place = fresh(run, item)
     runs = item.startswith("execute/")
-    words = ["gcc-12", "-w", "-O2", "-frandom-seed=1", *options(path), path, "-o", "made"]
+    words = ["gcc-12", "-w", "-O2", "-frandom-seed=1", f"-ffile-prefix-map={place}=.", *options(path), path, "-o", "made"]
     status, text = command(run, words + (["-lm"] if runs else ["-c"]), place, LIMIT)
     result = Result(ran=1)
     made = os.path.join(place, "made")

@@ -47,6 +47,8 @@ def prepare(work):
                     os.symlink(os.path.join(directory, name), os.path.join(there, name))
     for path in glob.glob(os.path.join(tree, "lib", "*.t")):
         shutil.copy(path, library)
+    shutil.copytree(os.path.join(tree, "lib", "perl5db"), os.path.join(library, "perl5db"), dirs_exist_ok=True)
+    shutil.copy(os.path.join(tree, "MANIFEST"), unpacked)
     for name in ("perl", "t/perl"):
         os.symlink(perl, os.path.join(unpacked, name))
     if not os.path.exists(os.path.join(library, "Config.pm")):

@@ -10,7 +10,7 @@ import shutil
 import threading
 
 import sources
-from suite import Result, command, judge, tool
+from suite import Result, command, fresh, judge, tool
 
 NAME = "redis"
 TITLE = "redis' own tests"
@@ -55,8 +55,8 @@ def ports():
 
 
 def once(run, work, item):
-    place = run.path(item.replace("/", "-"))
-    os.makedirs(os.path.join(place, "src"))
+    place = fresh(run, item)
+    os.mkdir(os.path.join(place, "src"))
     tree = sources.tree(work, "redis")
     shutil.copytree(os.path.join(tree, "tests"), os.path.join(place, "tests"))
     os.makedirs(os.path.join(place, "tests", "tmp"), exist_ok=True)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import sources
-from suite import Result, Skipped, command, judge, tool
+from suite import Result, Skipped, command, fresh, judge, tool
 
 NAME = "sqlite"
 TITLE = "SQLite's veryquick tests"
@@ -67,8 +67,7 @@ def quick(everything):
 
 
 def once(run, work, item):
-    place = run.path(item)
-    os.mkdir(place)
+    place = fresh(run, item)
     status, text = command(run, [fixture(work), os.path.join(tests(work), "permutations.test"), "veryquick", item], place, LIMIT)
     result = Result()
     if found := re.search(r"^(\d+) errors out of (\d+) tests", text, re.MULTILINE):

@@ -70,6 +70,22 @@ static bool may_ask(int number)
     return true;
 }
 
+/* "USR2". NULL: it has no name. */
+static const char *name_of_signal(int number)
+{
+#ifdef __GLIBC__
+    return sigabbrev_np(number);
+#else
+    static const char *const names[] = {
+        [SIGHUP] = "HUP",   [SIGINT] = "INT",   [SIGQUIT] = "QUIT",   [SIGUSR1] = "USR1",
+        [SIGUSR2] = "USR2", [SIGPIPE] = "PIPE", [SIGALRM] = "ALRM",   [SIGTERM] = "TERM",
+        [SIGURG] = "URG",   [SIGXCPU] = "XCPU", [SIGWINCH] = "WINCH", [SIGIO] = "IO",
+        [SIGPWR] = "PWR",
+    };
+    return number < (int)(sizeof names / sizeof names[0]) ? names[number] : NULL;
+#endif
+}
+
 /* 0: none. -1: no signal, or one that may not be used. */
 static int parse_signal(struct piece value)
 {
@@ -89,7 +105,7 @@ static int parse_signal(struct piece value)
     if (takes(&value, "RTMAX-"))
         return is_number(value, &number) && number <= range ? SIGRTMAX - (int)number : -1;
     for (int i = 1; i < SIGNAL_FIRST_OF_LIBC; i++) {
-        const char *name = sigabbrev_np(i);
+        const char *name = name_of_signal(i);
         if (name != NULL && equals(value, name))
             return may_ask(i) ? i : -1;
     }

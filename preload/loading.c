@@ -58,6 +58,7 @@ EXPORT int dl_iterate_phdr(each_object_fn *callback, void *data)
     return next(callback, data);
 }
 
+#ifdef __GLIBC__
 typedef int main_fn(int argc, char **argv, char **environment);
 typedef int start_main_fn(main_fn *main, int argc, char **argv, void (*init)(void),
                           void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
@@ -75,3 +76,4 @@ EXPORT int __libc_start_main(main_fn *main, int argc, char **argv, void (*init)(
     tm_record_main();
     return next(main, argc, argv, init, fini, rtld_fini, stack_end);
 }
+#endif

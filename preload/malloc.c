@@ -17,6 +17,7 @@
 /* Not declared by glibc 2.36. */
 void cfree(void *ptr);
 void free_sized(void *ptr, size_t size);
+void *pvalloc(size_t size); /* nor this by musl */
 void free_aligned_sized(void *ptr, size_t alignment, size_t size);
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);

@@ -14,6 +14,7 @@
 #include "preload/signals.h"
 
 #include "allocator/tidemark_alloc.h"
+#include "preload/loading.h"
 #include "profiler/format/snapshot.h"
 #include "profiler/record/record.h"
 
@@ -25,10 +26,29 @@
 
 #define TM_EXPORT __attribute__((visibility("default")))
 
+sighandler_t __sysv_signal(int signal_number, sighandler_t handler);
+
+#ifdef __GLIBC__
 /* libc's own names for what is interposed here. */
-int __sigaction(int signal_number, const struct sigaction *action, struct sigaction *old);
-__sighandler_t ssignal(int signal_number, __sighandler_t handler);
-__sighandler_t __sysv_signal(int signal_number, __sighandler_t handler);
+int libc_sigaction(int signal_number, const struct sigaction *action,
+                   struct sigaction *old) __asm__("__sigaction");
+sighandler_t libc_signal(int signal_number, sighandler_t handler) __asm__("ssignal");
+#else
+/* Another libc has no other names for them. */
+static int libc_sigaction(int signal_number, const struct sigaction *action, struct sigaction *old)
+{
+    typedef int sigaction_fn(int, const struct sigaction *, struct sigaction *);
+    static _Atomic(void *) next;
+    return ((sigaction_fn *)tm_loading_next(&next, "sigaction"))(signal_number, action, old);
+}
+
+static sighandler_t libc_signal(int signal_number, sighandler_t handler)
+{
+    typedef sighandler_t signal_fn(int, sighandler_t);
+    static _Atomic(void *) next;
+    return ((signal_fn *)tm_loading_next(&next, "signal"))(signal_number, handler);
+}
+#endif
 
 static void trim(void)
 {
@@ -80,7 +100,7 @@ void tm_signals_start(int signal_number)
     struct sigaction action;
     struct sigaction old;
     process = getpid();
-    if (signal_number == 0 || __sigaction(signal_number, NULL, &old) != 0)
+    if (signal_number == 0 || libc_sigaction(signal_number, NULL, &old) != 0)
         return;
     if ((old.sa_flags & SA_SIGINFO) != 0 || old.sa_handler != SIG_DFL)
         return;
@@ -91,7 +111,7 @@ void tm_signals_start(int signal_number)
      * cancelled at any instruction, in the middle of a trim as well, whose locks would stay taken.
      */
     memset(&action.sa_mask, 0xff, sizeof action.sa_mask);
-    if (__sigaction(signal_number, &action, NULL) == 0)
+    if (libc_sigaction(signal_number, &action, NULL) == 0)
         __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
 }
 
@@ -109,7 +129,7 @@ static bool note_taken(int signal_number)
 static int change(int signal_number, const struct sigaction *action, struct sigaction *old)
 {
     bool was_ours = action != NULL && note_taken(signal_number);
-    int result = __sigaction(signal_number, action, old);
+    int result = libc_sigaction(signal_number, action, old);
     if (result != 0 && was_ours)
         __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
     if (result == 0 && old != NULL && (old->sa_flags & SA_SIGINFO) != 0 &&
@@ -123,18 +143,18 @@ TM_EXPORT int sigaction(int signal_number, const struct sigaction *action, struc
     return change(signal_number, action, old);
 }
 
-TM_EXPORT __sighandler_t signal(int signal_number, __sighandler_t handler)
+TM_EXPORT sighandler_t signal(int signal_number, sighandler_t handler)
 {
     bool was_ours = note_taken(signal_number);
-    __sighandler_t old = ssignal(signal_number, handler);
+    sighandler_t old = libc_signal(signal_number, handler);
     if (old == SIG_ERR && was_ours)
         __atomic_store_n(&tidemark_status.handler, 1, __ATOMIC_RELEASE);
-    return old == (__sighandler_t)(void (*)(void))on_signal ? SIG_DFL : old;
+    return old == (sighandler_t)(void (*)(void))on_signal ? SIG_DFL : old;
 }
 
 /* What signal() is for a program built to the letter of X/Open: one shot, and not blocked in its
  * handler. */
-TM_EXPORT __sighandler_t __sysv_signal(int signal_number, __sighandler_t handler)
+TM_EXPORT sighandler_t __sysv_signal(int signal_number, sighandler_t handler)
 {
     struct sigaction action, old;
     if (handler == SIG_ERR) {
@@ -147,8 +167,8 @@ TM_EXPORT __sighandler_t __sysv_signal(int signal_number, __sighandler_t handler
     return change(signal_number, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
 }
 
-TM_EXPORT __attribute__((alias("__sysv_signal"))) __sighandler_t
-sysv_signal(int signal_number, __sighandler_t handler);
+TM_EXPORT __attribute__((alias("__sysv_signal"))) sighandler_t sysv_signal(int signal_number,
+                                                                           sighandler_t handler);
 
 void tm_signals_fork_child(void)
 {

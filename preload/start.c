@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 #include "allocator/tidemark_alloc.h"
 #include "preload/config.h"
@@ -112,6 +113,10 @@ static void remove_from_environment(char **environment, const char *name)
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
+#ifndef __GLIBC__
+    /* Constructors get no arguments, but libc is ready when they run. */
+    environment = environ;
+#endif
     bool trusted = getauxval(AT_SECURE) == 0;
     tm_loading_start();
     /* Static: too large for a small stack, and nothing may be allocated for it. */
@@ -138,6 +143,9 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 
     tm_record_start(&config.record);
     tm_signals_start(config.record.signal);
+#ifndef __GLIBC__
+    tm_record_main();
+#endif
 }
 
 __attribute__((destructor)) static void stop(void)

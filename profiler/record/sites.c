@@ -15,13 +15,12 @@
 #include "profiler/record/loader.h"
 #include "profiler/record/mask.h"
 #include "profiler/record/reserve.h"
+#include "profiler/record/single.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/timeline.h"
 #include "profiler/record/unwind.h"
 #include "profiler/record/weight.h"
 #include "profiler/record/where.h"
-
-#include <sys/single_threaded.h>
 
 static_assert((int)TM_SITES_OFF == (int)TM_SAMPLE_OFF, "modes are the same");
 static_assert((int)TM_SITES_SAMPLE == (int)TM_SAMPLE_SOME, "modes are the same");
@@ -86,7 +85,7 @@ static uint64_t load(const uint64_t *value)
 /* A locked addition costs some 20 cycles, of which a recorded pair would make a dozen. */
 static void add(uint64_t *sum, uint64_t more)
 {
-    if (__libc_single_threaded)
+    if (tm_single_threaded())
         *sum += more;
     else
         __atomic_fetch_add(sum, more, __ATOMIC_RELAXED);
@@ -243,7 +242,7 @@ static void count_allocation(struct tm_site *site, size_t requested, size_t usab
     add_double(&site->allocated_bytes_variance,
                share.weight.variance * (double)usable * (double)usable);
     uint32_t *step = &site->size_samples[size_step(requested)];
-    if (__libc_single_threaded)
+    if (tm_single_threaded())
         ++*step;
     else
         __atomic_fetch_add(step, 1, __ATOMIC_RELAXED);

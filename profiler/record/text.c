@@ -73,8 +73,13 @@ void tm_text_size(struct tm_text *text, uint64_t bytes)
 
 void tm_text_error(struct tm_text *text, int error)
 {
-    /* A look-up in a constant table: documented as async-signal-safe. */
+    /* A look-up in a constant table: documented as async-signal-safe in glibc, so in musl's code.
+     */
+#ifdef __GLIBC__
     const char *what = strerrordesc_np(error);
+#else
+    const char *what = strerror(error);
+#endif
     tm_text_add(text, what != NULL ? what : "error");
     tm_text_add(text, " (");
     tm_text_number(text, (uint64_t)error);

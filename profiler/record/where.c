@@ -5,16 +5,15 @@
 #include "allocator/pool.h"
 #include "profiler/record/cells.h"
 #include "profiler/record/frames.h"
+#include "profiler/record/module.h"
 #include "profiler/record/reserve.h"
+#include "profiler/record/single.h"
 #include "profiler/record/sites.h"
 #include "profiler/record/stack.h"
 #include "profiler/record/sys.h"
 #include "profiler/record/text.h"
 
-#include <dlfcn.h>
-#include <link.h>
 #include <string.h>
-#include <sys/single_threaded.h>
 
 enum {
     ENTRY_BYTES = 512,
@@ -53,7 +52,7 @@ static struct freed *entry_of(const void *block)
  * another's. (Acquire: what was written by who had it before.) */
 static uintptr_t claim(struct freed *entry)
 {
-    if (!__libc_single_threaded)
+    if (!tm_single_threaded())
         return atomic_exchange_explicit(&entry->block, BUSY, memory_order_acquire);
     uintptr_t was = atomic_load_explicit(&entry->block, memory_order_relaxed);
     atomic_store_explicit(&entry->block, BUSY, memory_order_relaxed);
@@ -108,20 +107,17 @@ static void add_program(struct tm_text *text)
 /* An address in code, as file and offset, which addr2line takes. */
 static void add_code(struct tm_text *text, uintptr_t code)
 {
-    struct dl_find_object object;
-    uintptr_t base = 0;
-    if (_dl_find_object((void *)code, &object) == 0) {
-        const char *path = object.dlfo_link_map->l_name;
-        const char *name = strrchr(path, '/');
-        base = object.dlfo_link_map->l_addr;
-        if (*path == '\0')
+    struct tm_module module = {0, NULL};
+    if (tm_module_of(code, &module)) {
+        const char *name = strrchr(module.path, '/');
+        if (*module.path == '\0')
             add_program(text);
         else
-            add_name(text, name == NULL ? path : name + 1);
+            add_name(text, name == NULL ? module.path : name + 1);
         tm_text_add(text, "+");
     }
     tm_text_add(text, "0x");
-    tm_text_hex(text, code - base);
+    tm_text_hex(text, code - module.base);
 }
 
 static void add_frames(struct tm_text *text, const uintptr_t *codes, unsigned count)
@@ -151,10 +147,9 @@ static void add_site(struct tm_text *text, uint32_t number)
 
 static bool is_ours(uintptr_t code)
 {
-    struct dl_find_object object, own;
-    return _dl_find_object((void *)code, &object) == 0 &&
-           _dl_find_object((void *)(uintptr_t)add_code, &own) == 0 &&
-           object.dlfo_link_map == own.dlfo_link_map;
+    struct tm_module module, own;
+    return tm_module_of(code, &module) && tm_module_of((uintptr_t)add_code, &own) &&
+           module.base == own.base;
 }
 
 /* The stack that freed, from where the program called. */

@@ -27,13 +27,28 @@ static void *no_memory(void)
     return NULL;
 }
 
+/* A block of a pool that no bin keeps warm. */
+static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm_block *block)
+{
+    if (tm_pool_owner(pool) != tm_thread_self()) {
+        tm_thread_free(pool, block);
+        return;
+    }
+    if ((atomic_load_explicit(&pool->owner, memory_order_relaxed) & TM_OWNER_CALLED) != 0)
+        tm_heap_called(pool);
+    tm_heap_free_own(pool, block);
+}
+
 /* Gives back what the calling thread can reach. True if there was anything. */
 static bool trim(void)
 {
     bool pools = tm_heap->id != 0 && tm_heap_purge(tm_heap);
     bool mappings = tm_large_trim();
-    if (tm_unlikely(tm_full))
+    if (tm_unlikely(tm_full)) {
         mappings |= tm_guarded_flush();
+        for (void *out; (out = tm_full_let_out(true)) != NULL; pools = true)
+            free_block(tm_pool_slot(out), out);
+    }
     return tm_arena_trim() || pools || mappings;
 }
 
@@ -244,18 +259,6 @@ static size_t foreign_usable(const void *ptr)
     return hook != NULL && hook(ptr, &bytes) ? bytes : 0;
 }
 
-/* A block of a pool that no bin keeps warm. */
-static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm_block *block)
-{
-    if (tm_pool_owner(pool) != tm_thread_self()) {
-        tm_thread_free(pool, block);
-        return;
-    }
-    if ((atomic_load_explicit(&pool->owner, memory_order_relaxed) & TM_OWNER_CALLED) != 0)
-        tm_heap_called(pool);
-    tm_heap_free_own(pool, block);
-}
-
 /* What the recorder says of a span, which is taken from it; 0: nothing. */
 static uint64_t take_cell(void *span)
 {
@@ -304,8 +307,7 @@ static void free_full(struct tm_pool *pool, void *ptr)
     tm_full_size("free", pool, ptr);
     if (atomic_load_explicit(&pool->told, memory_order_relaxed) != 0)
         tm_tell_freed(pool, ptr);
-    void *out = tm_full_quarantine(pool, ptr);
-    if (out != NULL)
+    for (void *out = tm_full_quarantine(pool, ptr); out != NULL; out = tm_full_let_out(false))
         free_block(tm_pool_slot(out), out);
 }
 
@@ -324,7 +326,9 @@ static __attribute__((noinline)) void free_odd(struct tm_pool *pool, void *ptr)
 
 void tm_free_slow(struct tm_pool *pool, void *ptr)
 {
-    uint16_t odd = tm_pool_uncarved(pool) | atomic_load_explicit(&pool->told, memory_order_relaxed);
+    /* (In a page that no block starts in, what looks like one is behind the last.) */
+    unsigned odd = tm_pool_uncarved(pool) | ~(unsigned)tm_classes[pool->size_class].starts |
+                   atomic_load_explicit(&pool->told, memory_order_relaxed);
     if (tm_unlikely(!tm_pool_is_start(pool, ptr) || (odd >> tm_pool_page(ptr) & 1) != 0 ||
                     tm_block_is_free(ptr)))
         free_odd(pool, ptr);

@@ -138,8 +138,8 @@ static struct tm_chunk *place_chunk(unsigned count)
     if (chunk == NULL) {
         chunk = (struct tm_chunk *)map_chunk((count + 1) * TM_ARENA);
         if (chunk != NULL) {
-            tm_os_guard(chunk->guard, sizeof chunk->guard);
-            tm_os_guard((char *)chunk + TM_ARENA - tm_os_page(), tm_os_page());
+            tm_os_guard(chunk->guard, sizeof chunk->guard, false);
+            tm_os_guard((char *)chunk + TM_ARENA - tm_os_page(), tm_os_page(), false);
         }
     }
     return chunk;

@@ -169,23 +169,20 @@ static size_t bytes_of(const struct tm_block *block)
     return tm_classes[tm_pool_slot(block)->size_class].block_size;
 }
 
-/* Puts a block into a random place. Returns the one that was there, or if more bytes wait than may
- * any; NULL: there is no need. */
-static struct tm_block *exchange(struct tm_block *block)
+/* Takes the block out of a place. Under tm_full_lock. */
+static struct tm_block *empty(struct tm_block **place)
 {
-    tm_lock(&tm_full_lock);
-    struct tm_block **place = &waiting[tm_full_random() % PLACES];
-    struct tm_block *out = *place;
-    *place = block;
-    waiting_bytes += bytes_of(block);
-    while (out == NULL && waiting_bytes > PLACES_BYTES) {
-        place = &waiting[next_out++ % PLACES];
-        out = *place;
-        *place = NULL;
-    }
-    if (out != NULL)
-        waiting_bytes -= bytes_of(out);
-    tm_unlock(&tm_full_lock);
+    struct tm_block *block = *place;
+    *place = NULL;
+    if (block != NULL)
+        waiting_bytes -= bytes_of(block);
+    return block;
+}
+
+static void *look_at(struct tm_block *out)
+{
+    if (out != NULL && !tm_is_filled((char *)out, bytes_of(out), 0))
+        tm_misuse_written(out);
     return out;
 }
 
@@ -194,8 +191,21 @@ void *tm_full_quarantine(const struct tm_pool *pool, void *block)
     size_t block_size = tm_classes[pool->size_class].block_size;
     atomic_store_explicit(word_of(block, block_size), 0, memory_order_relaxed);
     memset(block, 0, block_size - TRAILER);
-    struct tm_block *out = exchange(block);
-    if (out != NULL && !tm_is_filled((char *)out, bytes_of(out), 0))
-        tm_misuse_written(out);
-    return out;
+    tm_lock(&tm_full_lock);
+    struct tm_block **place = &waiting[tm_full_random() % PLACES];
+    struct tm_block *out = empty(place);
+    *place = block;
+    waiting_bytes += block_size;
+    tm_unlock(&tm_full_lock);
+    return out != NULL ? look_at(out) : tm_full_let_out(false);
+}
+
+void *tm_full_let_out(bool any)
+{
+    struct tm_block *out = NULL;
+    tm_lock(&tm_full_lock);
+    while (out == NULL && waiting_bytes > (any ? 0 : PLACES_BYTES))
+        out = empty(&waiting[next_out++ % PLACES]);
+    tm_unlock(&tm_full_lock);
+    return look_at(out);
 }

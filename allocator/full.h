@@ -40,6 +40,8 @@ bool tm_full_resize(const struct tm_pool *pool, void *block, size_t old_size, si
 /* Takes a live block into the quarantine. Returns one that leaves it, to be given back to its pool;
  * NULL: none does. */
 void *tm_full_quarantine(const struct tm_pool *pool, void *block);
+/* Another one that leaves, as too many bytes wait, or any does; NULL: none. */
+void *tm_full_let_out(bool any);
 
 /* For the census: whether a block of a hardened pool is live, by its trailer alone. */
 bool tm_full_is_live(const struct tm_pool *pool, const void *block);

@@ -54,35 +54,50 @@ void *tm_guarded_take(size_t size, size_t alignment)
         return NULL;
     /* As near to its last page's end as the alignment lets it. */
     char *address = (char *)(((uintptr_t)base + bytes - page - size) & ~(alignment - 1));
-    tm_os_guard(first_page(address) - page, page);
-    tm_os_guard(end_page(address, size), page);
-    memset(address + size, CANARY, (size_t)(end_page(address, size) - (address + size)));
-    if (tm_large_add(address, size, (size_t)(address - base)))
+    /* What the alignment leaves over goes back. */
+    char *start = first_page(address) - page, *end = end_page(address, size) + page;
+    if (start > base)
+        tm_os_unmap(base, (size_t)(start - base));
+    if (base + bytes > end)
+        tm_os_unmap(end, (size_t)(base + bytes - end));
+    tm_os_guard(start, page, true);
+    tm_os_guard(end - page, page, true);
+    memset(address + size, CANARY, (size_t)(end - page - (address + size)));
+    if (tm_large_add(address, size, (size_t)(address - start)))
         return address;
-    tm_os_unmap(base, bytes);
+    tm_os_unmap(start, (size_t)(end - start));
     return NULL;
 }
 
-/* Lets a mapping wait. Returns one that has waited long enough, which may be this one; base NULL:
- * none has. */
+/* Takes the mapping out of a place. Under tm_guarded_lock. */
+static struct mapping empty(struct mapping *place)
+{
+    struct mapping out = *place;
+    *place = (struct mapping){NULL, 0};
+    waiting_bytes -= out.bytes;
+    return out;
+}
+
+/* Lets a mapping wait. Returns the one that has waited longest, if it has to go now. */
 static struct mapping wait_for_its_end(struct mapping mapping)
 {
     tm_lock(&tm_guarded_lock);
+    struct mapping out = empty(&waiting[oldest]);
+    waiting[oldest] = mapping;
+    oldest = (oldest + 1) % WAITING;
+    waiting_bytes += mapping.bytes;
+    tm_unlock(&tm_guarded_lock);
+    return out;
+}
+
+/* One of those that are too many, or any; base NULL: there is none. */
+static struct mapping let_out(bool any)
+{
     struct mapping out = {NULL, 0};
-    if (mapping.bytes > WAITING_BYTES / 4) {
-        out = mapping;
-    } else {
-        out = waiting[oldest];
-        waiting[oldest] = mapping;
-        oldest = (oldest + 1) % WAITING;
-        waiting_bytes += mapping.bytes - out.bytes;
-    }
-    for (unsigned place = oldest; out.base == NULL && waiting_bytes > WAITING_BYTES;
-         place = (place + 1) % WAITING) {
-        out = waiting[place];
-        waiting_bytes -= out.bytes;
-        waiting[place] = (struct mapping){NULL, 0};
-    }
+    tm_lock(&tm_guarded_lock);
+    for (unsigned i = 0; i < WAITING && out.base == NULL; i++)
+        if (waiting_bytes > (any ? 0 : WAITING_BYTES))
+            out = empty(&waiting[(oldest + i) % WAITING]);
     tm_unlock(&tm_guarded_lock);
     return out;
 }
@@ -99,9 +114,9 @@ bool tm_guarded_give(void *address)
         tm_misuse_underrun("free", address, size);
     struct mapping mapping = {start - before, (size_t)(end + tm_os_page() - (start - before))};
     /* Unreadable, and its pages gone; where that is refused its addresses go at once. */
-    if (tm_os_guard(mapping.base, mapping.bytes))
+    if (tm_os_guard(mapping.base, mapping.bytes, true))
         mapping = wait_for_its_end(mapping);
-    if (mapping.base != NULL)
+    for (; mapping.base != NULL; mapping = let_out(false))
         tm_os_unmap(mapping.base, mapping.bytes);
     return true;
 }
@@ -109,14 +124,7 @@ bool tm_guarded_give(void *address)
 bool tm_guarded_flush(void)
 {
     bool any = false;
-    for (unsigned place = 0; place < WAITING; place++) {
-        tm_lock(&tm_guarded_lock);
-        struct mapping out = waiting[place];
-        waiting[place] = (struct mapping){NULL, 0};
-        waiting_bytes -= out.bytes;
-        tm_unlock(&tm_guarded_lock);
-        if (out.base != NULL)
-            any = tm_os_unmap(out.base, out.bytes) || any;
-    }
+    for (struct mapping out; (out = let_out(true)).base != NULL; any = true)
+        tm_os_unmap(out.base, out.bytes);
     return any;
 }

@@ -128,7 +128,6 @@ static uint32_t put_back(struct tm_heap *heap, unsigned size_class, struct tm_bl
             continue;
         }
         discount(heap, pool);
-        tm_block_link(block, NULL);
         tm_pool_put_back(pool, block);
         heap->drained += tm_pool_drained_pages(pool);
         if (pool != heap->current[size_class])

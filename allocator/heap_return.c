@@ -134,7 +134,6 @@ static bool come_home(struct tm_heap *heap, struct tm_pool *pool, struct tm_bloc
         !atomic_compare_exchange_strong_explicit(&pool->remote, &seen, TM_REMOTE_OWNED,
                                                  memory_order_acquire, memory_order_relaxed))
         return false;
-    tm_block_link(block, NULL);
     tm_pool_put_back(pool, block);
     take_in(heap, pool);
     if (tm_pool_empty(pool))

@@ -176,7 +176,7 @@ void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
     return failed(result) ? NULL : (void *)result;
 }
 
-bool tm_os_guard(void *address, size_t bytes)
+bool tm_os_guard(void *address, size_t bytes, bool always)
 {
     /* The kernel would round up to its own page, and take what lies behind. */
     if (((uintptr_t)address | bytes) % tm_os_page() != 0)
@@ -188,7 +188,7 @@ bool tm_os_guard(void *address, size_t bytes)
     /* Before, each costs two mappings of the process's 65,530: the first thousand get one. */
     enum { GUARDS = 1000 };
     static _Atomic int guards;
-    if (atomic_fetch_add_explicit(&guards, 1, memory_order_relaxed) >= GUARDS)
+    if (!always && atomic_fetch_add_explicit(&guards, 1, memory_order_relaxed) >= GUARDS)
         return false;
     /* Not mprotect: filters that let a program have memory may not know it (sshd's, man's). */
     return !failed(call6(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
@@ -201,7 +201,7 @@ void *tm_os_map_apart(size_t bytes)
     char *base = tm_os_map(bytes + page);
     if (base == NULL)
         return NULL;
-    tm_os_guard(base, page);
+    tm_os_guard(base, page, false);
     return base + page;
 }
 
@@ -258,7 +258,10 @@ void tm_os_abort(void)
     call6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abort_only, 0, sizeof abort_only, 0, 0);
     long process = call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
     long thread = call6(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    call6(SYS_tgkill, process, thread, SIGABRT, 0, 0, 0);
+    /* A handler that comes here itself is not called again. */
+    static _Atomic long aborting;
+    if (atomic_exchange_explicit(&aborting, thread, memory_order_relaxed) != thread)
+        call6(SYS_tgkill, process, thread, SIGABRT, 0, 0, 0);
     /* The program's handler came back, or the signal was ignored. */
     struct {
         void (*handler)(int);

@@ -58,8 +58,10 @@ bool tm_os_purge_refused(void);
  * stands). */
 void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes);
 /* Makes whole kernel pages unreadable, to stop overruns; their contents are gone. False, and
- * nothing is done: they are no whole pages, or the kernel refuses, which is no error. */
-bool tm_os_guard(void *address, size_t bytes);
+ * nothing is done: they are no whole pages, or the kernel refuses, which is no error. Before
+ * Linux 6.13 each costs two mappings, of which a process has 65,530: then a thousand are made, and
+ * those that are to be made always. */
+bool tm_os_guard(void *address, size_t bytes, bool always);
 /* As tm_os_map(), for what the allocator knows of blocks: there is an unreadable page in front, so
  * that who writes past the end of a block does not reach it. To be unmapped by the second. */
 void *tm_os_map_apart(size_t bytes);

@@ -78,7 +78,7 @@ void tm_pool_give(struct tm_pool *pool)
 
 /* ---- blocks that come back ---- */
 
-static void put_into_free(struct tm_pool *pool, struct tm_block *block)
+void tm_pool_put_back(struct tm_pool *pool, struct tm_block *block)
 {
     unsigned page = (unsigned)tm_pool_page(block);
     tm_block_link(block, pool->free);
@@ -88,14 +88,6 @@ static void put_into_free(struct tm_pool *pool, struct tm_block *block)
     if (tm_unlikely(pool->in_use[page] < 0))
         tm_misuse_no_block("free", block);
     pool->drained |= bit16(page);
-}
-
-void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list)
-{
-    for (struct tm_block *next; list != NULL; list = next) {
-        next = tm_block_next(list);
-        put_into_free(pool, list);
-    }
 }
 
 struct tm_block *tm_pool_take_remote(struct tm_pool *pool, uint32_t *count)
@@ -114,7 +106,14 @@ struct tm_block *tm_pool_take_remote(struct tm_pool *pool, uint32_t *count)
 void tm_pool_collect(struct tm_pool *pool)
 {
     uint32_t count;
-    tm_pool_put_back(pool, tm_pool_take_remote(pool, &count));
+    struct tm_block *block = tm_pool_take_remote(pool, &count);
+    /* One that two threads freed at the same instant leads to itself. */
+    for (struct tm_block *next; block != NULL; block = next) {
+        next = tm_block_next(block);
+        if (tm_unlikely(count-- == 0))
+            tm_misuse_no_block("free", block);
+        tm_pool_put_back(pool, block);
+    }
 }
 
 /* ---- blocks for the bin ---- */
@@ -190,8 +189,10 @@ struct tm_block *tm_pool_take_sifted(struct tm_pool *pool)
         struct tm_block *head = take_page(pool, page);
         if (list != NULL) {
             struct tm_block *last = head;
-            for (struct tm_block *next; (next = tm_block_next(last)) != NULL;)
-                last = next;
+            unsigned left = more;
+            for (struct tm_block *next; (next = tm_block_next(last)) != NULL; last = next)
+                if (tm_unlikely(left-- == 0))
+                    tm_misuse_written(last); /* it leads to itself */
             tm_block_link(last, list);
         }
         list = head;

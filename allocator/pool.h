@@ -226,7 +226,8 @@ static inline void tm_pool_identify(struct tm_pool *pool, unsigned identity)
  * carved since it was purged. Any thread: while it is live neither changes. */
 static inline bool tm_pool_may_be_live(const struct tm_pool *pool, const struct tm_block *block)
 {
-    return (tm_pool_uncarved(pool) >> tm_pool_page(block) & 1) == 0 && !tm_block_is_free(block);
+    unsigned carved = tm_classes[pool->size_class].starts & ~(unsigned)tm_pool_uncarved(pool);
+    return (carved >> tm_pool_page(block) & 1) != 0 && !tm_block_is_free(block);
 }
 
 /* The owner without the flags. */
@@ -365,8 +366,8 @@ struct tm_block *tm_pool_take_sifted(struct tm_pool *pool);
 struct tm_block *tm_pool_carve(struct tm_pool *pool, bool *zero);
 /* Forgets the free blocks: they count as in use from then on. */
 void tm_pool_lose_free(struct tm_pool *pool);
-/* Puts blocks that count as in use into `free`. */
-void tm_pool_put_back(struct tm_pool *pool, struct tm_block *list);
+/* Puts a block that counts as in use into `free`. */
+void tm_pool_put_back(struct tm_pool *pool, struct tm_block *block);
 /* Purges every drained page that no other block reaches into. Returns how many went. */
 unsigned tm_pool_purge(struct tm_pool *pool);
 

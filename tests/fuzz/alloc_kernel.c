@@ -45,7 +45,7 @@ void *__real_tm_os_probe(size_t bytes);
 bool __real_tm_os_unmap(void *address, size_t bytes);
 bool __real_tm_os_purge(void *address, size_t bytes);
 void *__real_tm_os_remap(void *address, size_t old_bytes, size_t new_bytes);
-bool __real_tm_os_guard(void *address, size_t bytes);
+bool __real_tm_os_guard(void *address, size_t bytes, bool always);
 void *__real_tm_os_map_apart(size_t bytes);
 
 void *__wrap_tm_os_map(size_t bytes);
@@ -55,7 +55,7 @@ void *__wrap_tm_os_probe(size_t bytes);
 bool __wrap_tm_os_unmap(void *address, size_t bytes);
 bool __wrap_tm_os_purge(void *address, size_t bytes);
 void *__wrap_tm_os_remap(void *address, size_t old_bytes, size_t new_bytes);
-bool __wrap_tm_os_guard(void *address, size_t bytes);
+bool __wrap_tm_os_guard(void *address, size_t bytes, bool always);
 void *__wrap_tm_os_map_apart(size_t bytes);
 
 void *__wrap_tm_os_map(size_t bytes)
@@ -96,9 +96,9 @@ void *__wrap_tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
     return refuses(KERNEL_REMAP) ? NULL : __real_tm_os_remap(address, old_bytes, new_bytes);
 }
 
-bool __wrap_tm_os_guard(void *address, size_t bytes)
+bool __wrap_tm_os_guard(void *address, size_t bytes, bool always)
 {
-    return !refuses(KERNEL_GUARD) && __real_tm_os_guard(address, bytes);
+    return !refuses(KERNEL_GUARD) && __real_tm_os_guard(address, bytes, always);
 }
 
 void *__wrap_tm_os_map_apart(size_t bytes)

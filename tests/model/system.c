@@ -67,9 +67,9 @@ void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
     return NULL;
 }
 
-bool tm_os_guard(void *address, size_t bytes)
+bool tm_os_guard(void *address, size_t bytes, bool always)
 {
-    (void)address, (void)bytes;
+    (void)address, (void)bytes, (void)always;
     return false;
 }
 

@@ -7,6 +7,7 @@ new item after it; what it did not come to is counted.
 """
 
 import dataclasses
+import re
 import threading
 import time
 
@@ -17,7 +18,7 @@ REPEATS = 3
 
 @dataclasses.dataclass
 class Outcome:
-    """Of one suite in one setting, in cases; `both`, `only` and `judged` are (item, case), `flaky` is (item, cases)."""
+    """Of one suite in one setting, in cases; `both` and `only` are (item, case), `judged` adds why, `flaky` is (item, cases)."""
 
     items: int = 0
     ran: int = 0
@@ -72,15 +73,19 @@ class Comparison:
             with self.lock:
                 results[item] = found
 
+    def reason(self, case):
+        """Why a case may differ, or None."""
+        return next((why for pattern, why in self.suite.JUDGED.items() if re.match(pattern, case)), None)
+
     def settle(self, run, outcome, item, without, preloaded):
         found = difference(without, preloaded)
-        allowed = {case for case in found if case in self.suite.JUDGED}
-        outcome.judged += [(item, case) for case in sorted(allowed)]
+        allowed = {case for case in found if self.reason(case)}
+        outcome.judged += [(item, case, self.reason(case)) for case in sorted(allowed)]
         found -= allowed
         steady = found
         for _ in range(REPEATS if found else 0):
             without = self.once(self.runs[0], item)
-            steady = difference(without, self.once(run, item)) - allowed
+            steady = {case for case in difference(without, self.once(run, item)) if not self.reason(case)}
             if not steady:
                 outcome.flaky.append((item, sorted(found)))
                 return

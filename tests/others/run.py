@@ -66,8 +66,8 @@ def show(name, setting, wanted, outcome, seconds):
           f"{len(outcome.only):3} only preloaded {len(outcome.judged):3} judged {len(outcome.flaky):3} flaky {seconds:6.0f} s", flush=True)
     for item, case in outcome.only:
         print(f"    only preloaded: {item}: {case}")
-    for item, case in outcome.judged:
-        print(f"    judged: {item}: {case}: {SUITES[name].JUDGED[case]}")
+    for item, case, why in outcome.judged:
+        print(f"    judged: {item}: {case}: {why}")
     for item, cases in outcome.flaky:
         print(f"    flaky, the same when repeated: {item}: {'; '.join(cases[:3])}", flush=True)
 

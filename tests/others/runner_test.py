@@ -71,7 +71,7 @@ def main():
         expect(f"{setting}: failures should be those of {wanted}", {item for item, _ in outcome.only} == wanted, outcome.only)
         expect("each item fails in one way", len(outcome.only) == len(wanted), outcome.only)
         expect("one item fails in both", [item for item, _ in outcome.both] == ["fails in both"], outcome.both)
-        expect("one is judged", [item for item, _ in outcome.judged] == ["is judged"], outcome.judged)
+        expect("one is judged", [item for item, _, _ in outcome.judged] == ["is judged"], outcome.judged)
         expect("one is flaky", [item for item, _ in outcome.flaky] == ["is flaky"], outcome.flaky)
     outcome = Comparison(suite, None, library, [None], 1).run(["passes"], ["none-of-this-name"])[None]
     expect("a program that never ran preloaded is told", [item for item, _ in outcome.only] == ["all"], outcome.only)

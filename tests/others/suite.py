@@ -1,7 +1,7 @@
 """What a suite of others is: a list of items, each run by a command of its own, and what came of one.
 
 A suite is a module with NAME, TITLE, EXECUTABLES (which must be seen with the library mapped), FULL (whether it is run
-under check=full, too), JUDGED ({case: why it may differ}), `prepare(work)` (fetches and builds what is needed, once,
+under check=full, too), JUDGED ({pattern of a case: why it may differ}), `prepare(work)` (fetches and builds what is needed, once,
 and raises Skipped with the reason where it cannot), `items(work)` (names, in order), `quick(items)` (a slice of them)
 and `once(run, work, item)`, which runs an item in a harness.Run and gives a Result. An item is small, so that one that
 differs can be repeated alone.
@@ -70,6 +70,6 @@ def judge(result, status, text, limit):
         result.failed.add(f"({ending(status)})")
     for line in text.splitlines():
         if re.search(r"\btidemark: |ERROR: ld\.so: object", line):
-            result.failed.add(f"(said: {line.strip()[:160]})")
+            result.failed.add("(said: " + re.sub(r"0x[0-9a-f]+|\d+", "N", line.strip())[:200] + ")")
             break
     return result

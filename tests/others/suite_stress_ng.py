@@ -15,21 +15,23 @@ NAME = "stress-ng"
 TITLE = "stress-ng, memory stressors with --verify"
 EXECUTABLES = ["stress-ng"]
 FULL = True
-JUDGED = {}
+# Its malloc stressor asks calloc(n, size / n) for 0 bytes where n > size, and stores a pointer there: valgrind says the
+# same of it without the library.
+JUDGED = {r"\(said: tidemark: .*something was written past the end of this block of N byte, .*": "stress-ng stores 8 bytes into a block of 0"}
 LIMIT = 240
 SECONDS = 2
 ADDRESS_SPACE = 4 << 30
 # Options besides `--NAME 2`; a name before a slash is the stressor, what follows tells variants apart.
 STRESSORS = {
-    "malloc": "", "malloc/touch": "--malloc-touch", "malloc/threads": "--malloc-pthreads 4", "malloc/trim": "--malloc-trim --malloc-zerofree",
-    "malloc/large": "--malloc-bytes 512M --malloc-max 16", "malloc/thresh": "--malloc-thresh 4096",
+    "malloc": "", "malloc/touch": "--malloc-touch", "malloc/threads": "--malloc-pthreads 4", "malloc/zerofree": "--malloc-zerofree",
+    "malloc/large": "--malloc-bytes 512M --malloc-max 32", "malloc/thresh": "--malloc-thresh 4096",
     "vm": "--vm-bytes 64M", "vm/all-methods": "--vm-bytes 4M --vm-method all", "vm-rw": "--vm-rw-bytes 16M",
     "mmap": "--mmap-bytes 64M", "mremap": "--mremap-bytes 64M", "memrate": "--memrate-bytes 64M",
     "clone": "--clone-max 32", "exec": "--exec-max 32", "pthread": "--pthread-max 32", "zombie": "--zombie-max 32",
     "forkheavy": "--forkheavy-procs 32",
     # Those that need no bound of their own.
     **dict.fromkeys("""
-bigheap brk madvise memfd memthrash mincore misaligned mlock mlockmany mmapaddr mmapfixed mmapfork mmapmany mprotect munmap msync
+bigheap brk madvise memfd memthrash mincore misaligned mlock mmapaddr mmapfixed mmapfork mmapmany mprotect munmap msync
 pagemove remap shm stack stackmmap userfaultfd vm-addr vm-segv vm-splice bad-altstack context fork vfork vforkmany daemon spawn
 dup close env dynlib sigsegv sigabrt signest sigq sem mutex judy list tree tsearch hsearch lsearch bsearch qsort skiplist
 sparsematrix matrix str wcs zlib mcontend fault full randlist rlimit seal timer tlb-shootdown""".split(), ""),

@@ -167,8 +167,7 @@ static struct tm_chunk *new_chunk(unsigned at_least)
     growing = chunk;
     tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT] = 1;
     /* A walk in a frozen copy of the process finds it whole, or not at all. */
-    atomic_signal_fence(memory_order_seq_cst);
-    tm_chunks = chunk;
+    __atomic_store_n(&tm_chunks, chunk, __ATOMIC_RELEASE);
     atomic_fetch_add_explicit(&tm_chunk_mapped_bytes, (count + 1) * TM_ARENA, memory_order_relaxed);
     reindex(chunk);
     return chunk;

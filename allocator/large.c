@@ -81,8 +81,7 @@ static bool reserve(void)
     table = fresh;
     /* A frozen copy of the process may see one without the other: the larger size must not come
      * first. */
-    atomic_signal_fence(memory_order_seq_cst);
-    table_size = size;
+    __atomic_store_n(&table_size, size, __ATOMIC_RELEASE);
     table_used = 0;
     for (size_t i = 0; i < old_size; i++)
         if (old[i].address > GRAVE)

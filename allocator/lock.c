@@ -27,6 +27,8 @@ void tm_lock_slow(struct tm_lock *lock)
             return;
 #if defined(__x86_64__)
         __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
 #endif
     }
     while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)

@@ -326,9 +326,7 @@ static __attribute__((noinline)) void free_odd(struct tm_pool *pool, void *ptr)
 
 void tm_free_slow(struct tm_pool *pool, void *ptr)
 {
-    /* (In a page that no block starts in, what looks like one is behind the last.) */
-    unsigned odd = tm_pool_uncarved(pool) | ~(unsigned)tm_classes[pool->size_class].starts |
-                   atomic_load_explicit(&pool->told, memory_order_relaxed);
+    uint16_t odd = tm_pool_closed(pool) | atomic_load_explicit(&pool->told, memory_order_relaxed);
     if (tm_unlikely(!tm_pool_is_start(pool, ptr) || (odd >> tm_pool_page(ptr) & 1) != 0 ||
                     tm_block_is_free(ptr)))
         free_odd(pool, ptr);

@@ -222,7 +222,7 @@ struct tm_block *tm_heap_refill(struct tm_heap *heap, unsigned size_class, bool 
         return refill_slow(heap, size_class, zero);
     tm_gate_pass(&heap->busy);
     heap->quick_left--;
-    uint16_t reused = pool->drained & (uint16_t)~tm_pool_uncarved(pool);
+    uint16_t reused = pool->drained & (uint16_t)~tm_pool_closed(pool);
     if (reused != 0)
         heap->drained -= tm_count16(reused) * tm_classes[size_class].pages_per_start;
     *zero = false;

@@ -25,7 +25,9 @@ static uint16_t bit16(unsigned page)
 
 static void set_uncarved(struct tm_pool *pool, unsigned pages)
 {
-    atomic_store_explicit(&pool->uncarved, (uint16_t)pages, memory_order_relaxed);
+    atomic_store_explicit(&pool->closed,
+                          (uint16_t)(pages | ~(unsigned)tm_classes[pool->size_class].starts),
+                          memory_order_relaxed);
 }
 
 static void count_clean(int pages)
@@ -47,13 +49,13 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     pool->sifted_pages = 0;
     memset(pool->in_use, 0, sizeof pool->in_use);
     memset(pool->drawn, 0, sizeof pool->drawn);
-    atomic_store_explicit(&pool->uncarved, class->starts, memory_order_relaxed);
+    pool->size_class = (uint8_t)size_class;
+    set_uncarved(pool, class->starts);
     pool->hardened = tm_full;
     pool->reciprocal = tm_full ? 0 : class->reciprocal;
     pool->clean = (uint16_t)(mask16(0, class->pages - 1u) & ~dirty);
     pool->drained = dirty & class->starts;
     pool->purged = pool->came_back = pool->counted = 0;
-    pool->size_class = (uint8_t)size_class;
     pool->thin = true;
     pool->place = TM_PLACE_NONE;
     pool->listed = false;

@@ -59,11 +59,12 @@ struct tm_pool {
      * to compare it with their own, and set TM_OWNER_CALLED: then the owner's next free looks what
      * they handed back. */
     _Atomic uintptr_t owner;
-    struct tm_block *free;     /* blocks freed since the last refill or purge */
-    uint16_t drained;          /* bit i: page i may be resident, none of the blocks that start
-                                  in it are in use, and no purge left it since */
-    _Atomic uint16_t uncarved; /* bit i: the blocks that start in page i are in no list and not in
-                                  use; written by the owner, read by whoever frees such a block */
+    struct tm_block *free;   /* blocks freed since the last refill or purge */
+    uint16_t drained;        /* bit i: page i may be resident, none of the blocks that start
+                                in it are in use, and no purge left it since */
+    _Atomic uint16_t closed; /* bit i: no block that starts in page i is in a list or in use, as
+                                page i is uncarved, or none starts there; written by the owner,
+                                read by whoever frees what looks like one */
     uint32_t reciprocal; /* of its class: tells starts of blocks; 0: nothing is one, as there is no
                             pool, or a hardened one */
     uint8_t size_class;
@@ -207,9 +208,14 @@ static inline struct tm_block *tm_pool_sifted(const struct tm_pool *pool, unsign
     return tm_pool_at(pool, pool->sifted[page]);
 }
 
+static inline uint16_t tm_pool_closed(const struct tm_pool *pool)
+{
+    return atomic_load_explicit(&pool->closed, memory_order_relaxed);
+}
+
 static inline uint16_t tm_pool_uncarved(const struct tm_pool *pool)
 {
-    return atomic_load_explicit(&pool->uncarved, memory_order_relaxed);
+    return tm_pool_closed(pool) & tm_classes[pool->size_class].starts;
 }
 
 static inline unsigned tm_pool_identity(const struct tm_pool *pool)
@@ -226,8 +232,7 @@ static inline void tm_pool_identify(struct tm_pool *pool, unsigned identity)
  * carved since it was purged. Any thread: while it is live neither changes. */
 static inline bool tm_pool_may_be_live(const struct tm_pool *pool, const struct tm_block *block)
 {
-    unsigned carved = tm_classes[pool->size_class].starts & ~(unsigned)tm_pool_uncarved(pool);
-    return (carved >> tm_pool_page(block) & 1) != 0 && !tm_block_is_free(block);
+    return (tm_pool_closed(pool) >> tm_pool_page(block) & 1) == 0 && !tm_block_is_free(block);
 }
 
 /* The owner without the flags. */
@@ -356,7 +361,7 @@ static inline struct tm_block *tm_pool_take_free(struct tm_pool *pool)
     struct tm_block *list = pool->free;
     pool->free = NULL;
     memcpy(pool->in_use, pool->drawn, sizeof pool->in_use);
-    pool->drained &= tm_pool_uncarved(pool);
+    pool->drained &= tm_pool_closed(pool);
     return list;
 }
 /* The same of the sifted blocks of a page, or of several if these are few. */

@@ -105,6 +105,24 @@ static void start_of_page(size_t size)
     go_on(size);
 }
 
+/* Behind the last block of 64 KiB, where an allocator of slabs of that size has a rest that is no
+ * block, but lies where one would. */
+static void behind_last(size_t size)
+{
+    enum { SLAB = 64 * 1024 };
+    size *= 3;
+    for (unsigned i = 0; i < 20000; i++) {
+        char *block = take(size);
+        size_t usable = malloc_usable_size(block), end = (uintptr_t)block % SLAB + usable;
+        if (end < SLAB && end + usable > SLAB) {
+            announce(block + usable, 1, 0);
+            give(at_address((uintptr_t)block + usable));
+            go_on(size);
+        }
+    }
+    cannot("no block is the last of 64 KiB with a rest behind it");
+}
+
 static void start_of_4m(size_t size)
 {
     rounded_down(size, (size_t)4 * MIB);
@@ -379,6 +397,7 @@ const struct misuse_case misuse_cases[] = {
     {"misaligned_8", misaligned_8, 1},
     {"before_16", before_16, 64},
     {"start_of_page", start_of_page, 1},
+    {"behind_last", behind_last, 1},
     {"start_of_4m", start_of_4m, 1},
     {"start_of_16m", start_of_16m, 1},
     {"behind_start_of_16m", behind_start_of_16m, 1},

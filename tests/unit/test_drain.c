@@ -10,43 +10,10 @@
 #include "allocator/sizeclass.h"
 #include "allocator/tidemark_alloc.h"
 #include "tests/unit/fake_clock.h"
+#include "tests/unit/filled.h"
 #include "tests/unit/look.h"
 
 #define MIB ((size_t)1024 * 1024)
-
-enum { MOST = 128 * 1024 };
-
-static unsigned char *blocks[MOST];
-
-/* What block i is filled with: never 0. */
-static unsigned char mark(size_t i)
-{
-    return (unsigned char)(1 + i % 251);
-}
-
-static void fill(size_t size, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = tm_malloc(size);
-        assert_non_null(blocks[i]);
-        memset(blocks[i], mark(i), size);
-    }
-}
-
-static void check_contents(size_t size, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (blocks[i] != NULL && !all_bytes(blocks[i], mark(i), size))
-            fail_msg("size %zu: live block %zu has changed", size, i);
-}
-
-static void empty(size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        tm_free(blocks[i]);
-        blocks[i] = NULL;
-    }
-}
 
 /* Frees all but `kept` of a thousand, in random order. */
 static void free_at_random(size_t count, unsigned kept, unsigned seed)
@@ -71,7 +38,7 @@ static int start_afresh(void **state)
 {
     (void)state;
     look_at_small_pages();
-    empty(MOST);
+    free_all(MOST);
     tm_trim();
     fake_clock_pass(10000);
     tm_free(tm_malloc(1)); /* a slow path, which sees that */
@@ -116,7 +83,7 @@ static void free_pages_are_purged_or_within_the_budget(void **state)
         assert_int_equal(look.empty_behind_live, 0);
         assert_int_equal(look_counters().cached_bytes, 0);
         check_contents(size, count);
-        empty(count);
+        free_all(count);
         tm_trim();
         assert_int_equal(look_counters().pool_bytes, 0);
     }
@@ -165,7 +132,7 @@ static void the_counters_tell_what_is_resident(void **state)
         assert_int_equal(look_counters().pool_bytes, resident * TM_PAGE);
         assert_int_equal(look.empty_resident, 0);
         assert_int_equal(look.empty_behind_live, 0);
-        empty(count);
+        free_all(count);
     }
 }
 
@@ -216,7 +183,7 @@ static size_t straddle(const struct tm_class *class)
             assert_int_equal(look_around().empty_resident, 0);
         }
         check_contents(size, count);
-        empty(count);
+        free_all(count);
         tm_trim();
         assert_int_equal(look_counters().pool_bytes, 0);
     }
@@ -258,7 +225,7 @@ static void calloc_is_zero_after_a_purge_in_every_class(void **state)
             }
             check_contents(size, count);
         }
-        empty(count);
+        free_all(count);
     }
     assert_true(look_counters().purged_bytes - purged > 20 * MIB);
 }
@@ -287,7 +254,7 @@ static void blocks_that_a_purge_left_are_handed_out_again(void **state)
             check_contents(sizes[s], count);
             assert_true(look_counters().pool_bytes <= full + TM_SLOT);
         }
-        empty(count);
+        free_all(count);
     }
 }
 
@@ -341,7 +308,7 @@ static void pages_of_pools_that_bounce_stay_for_a_while(void **state)
     assert_true(tm_cache_bonus() < MIB); /* the others bounce a little */
     assert_true(look_around().empty_resident <= most_empty_pages(SIZE));
     check_contents(SIZE, COUNT);
-    empty(COUNT);
+    free_all(COUNT);
 }
 
 /* ---- two threads ---- */
@@ -390,7 +357,7 @@ static void check_empty_pages(const char *when, size_t size, size_t count)
                  "blocks not collected",
                  size, when, look.empty_resident, look.remote);
     check_contents(size, count);
-    empty(count);
+    free_all(count);
     tm_trim();
     assert_int_equal(look_counters().pool_bytes, 0);
 }

@@ -10,42 +10,10 @@
 #include "allocator/sizeclass.h"
 #include "allocator/tidemark_alloc.h"
 #include "tests/unit/fake_clock.h"
+#include "tests/unit/filled.h"
 #include "tests/unit/look.h"
 
 #define MIB ((size_t)1024 * 1024)
-
-enum { MOST = 64 * 1024 };
-
-static unsigned char *blocks[MOST];
-
-static unsigned char mark(size_t i)
-{
-    return (unsigned char)(1 + i % 251);
-}
-
-static void fill(size_t size, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = tm_malloc(size);
-        assert_non_null(blocks[i]);
-        memset(blocks[i], mark(i), size);
-    }
-}
-
-static void check_contents(size_t size, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (blocks[i] != NULL && !all_bytes(blocks[i], mark(i), size))
-            fail_msg("size %zu: live block %zu has changed", size, i);
-}
-
-static void free_all(size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        tm_free(blocks[i]);
-        blocks[i] = NULL;
-    }
-}
 
 /* Kernel pages of the stretch from the first block on to the last that hold no byte of a block and
  * are resident; blocks lie in address order nowhere, so each kernel page is marked by hand. */

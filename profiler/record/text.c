@@ -87,20 +87,26 @@ void tm_text_error(struct tm_text *text, int error)
 }
 
 /* Bytes of the character at the start, if it is one that a terminal only shows; 0: it is a control
- * character, or no UTF-8. */
+ * character, or no UTF-8: a control character written longer than it has to be is one to some. */
 static size_t shown_bytes(const char *bytes, size_t count)
 {
     unsigned char first = (unsigned char)bytes[0];
     if (first < 0x80)
         return first >= 0x20 && first != 0x7f;
     size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || length > count ||
-        (first == 0xc2 && (unsigned char)bytes[1] < 0xa0))
+    if (first < 0xc2 || first > 0xf4 || length > count)
         return 0;
     for (size_t i = 1; i < length; i++)
         if (((unsigned char)bytes[i] & 0xc0) != 0x80)
             return 0;
-    return length;
+    /* From U+00A0 on, without surrogates, up to U+10FFFF, and none longer than needed. */
+    unsigned start = (unsigned)first << 8 | (unsigned char)bytes[1];
+    bool is_shown = first == 0xc2   ? start >= 0xc2a0
+                    : first == 0xe0 ? start >= 0xe0a0
+                    : first == 0xed ? start < 0xeda0
+                    : first == 0xf0 ? start >= 0xf090
+                                    : start < 0xf490;
+    return is_shown ? length : 0;
 }
 
 void tm_text_shown(struct tm_text *text, const char *bytes, size_t count)

@@ -344,7 +344,7 @@ static uint16_t free_pages(const struct tm_pool *pool)
  * what lies behind the pool's last page in its slot, which nobody uses. */
 static uint16_t with_their_kernel_pages(const struct tm_pool *pool, uint16_t pages)
 {
-    uint16_t all = mask16(0, tm_classes[pool->size_class].pages - 1u);
+    uint16_t all = (uint16_t)((1u << tm_classes[pool->size_class].pages) - 1);
     return (uint16_t)tm_os_pages_alone(pages, all & ~(pages | pool->clean));
 }
 

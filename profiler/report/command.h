@@ -23,8 +23,8 @@ int tm_command_compare(int argc, char **argv);
  * to go on with argv[1]. */
 int tm_take_one_pid(int argc, char **argv, void (*print_help)(FILE *out));
 
-/* Prints "tidemark: …" and a newline on stderr; what a terminal would obey is escaped. Every message says what happened, with the value,
- * and what to do. */
+/* Prints "tidemark: …" and a newline on stderr; what a terminal would obey is escaped. Every
+ * message says what happened, with the value, and what to do. */
 void tm_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Finds libtidemark.so: beside the command's own build tree (../preload), in ../lib/… of its

@@ -49,6 +49,7 @@ Keeper at_start(300);
 thread_local Keeper of_thread(100);
 thread_local char zeros[3000];
 
+/* NOLINTNEXTLINE(misc-no-recursion): the frames are what is unwound */
 __attribute__((noinline)) void go_deep(unsigned depth)
 {
     Keeper kept(depth + 30);

@@ -166,7 +166,7 @@ void *tm_tell(void *block, size_t requested, const struct tm_caller *caller)
     }
     /* On a chosen page every block stays: what survives there is as it is elsewhere. Frees of warm
      * classes are on no fast path. */
-    struct tm_pool *pool = tm_in_chunk(block) ? tm_pool_of(block) : NULL;
+    struct tm_pool *pool = tm_pool_around(block);
     if (pool != NULL && !pool->hardened && why == TM_WHY_SAMPLE &&
         tm_classes[pool->size_class].warm == 0)
         block = move_apart(pool, block, requested);
@@ -342,7 +342,7 @@ void tm_free(void *ptr)
 /* What may be used of a live block, for the function of that name; 0: ptr is none of Tidemark's. */
 static size_t own_bytes(const char *call, const void *ptr)
 {
-    struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
+    struct tm_pool *pool = tm_pool_around(ptr);
     if (pool == NULL)
         return tm_span_bytes(ptr);
     if (tm_unlikely(pool->hardened))
@@ -411,7 +411,7 @@ void *tm_realloc(void *ptr, size_t size)
         return foreign;
     }
     if (tm_unlikely(tm_full)) {
-        struct tm_pool *pool = tm_in_chunk(ptr) ? tm_pool_of(ptr) : NULL;
+        struct tm_pool *pool = tm_pool_around(ptr);
         if (pool != NULL && pool->hardened && tm_full_resize(pool, ptr, usable, size))
             return ptr;
     }

@@ -48,6 +48,16 @@ static void put_size(struct line *line, uint64_t bytes)
     put(line, bytes == 1 ? " byte" : " bytes");
 }
 
+/* The size of the blocks of the pool that the block is in, if it is in one. */
+static void put_class(struct line *line, const char *before, const void *block)
+{
+    const struct tm_pool *pool = tm_pool_around(block);
+    if (pool == NULL)
+        return;
+    put(line, before);
+    put_size(line, tm_classes[pool->size_class].block_size);
+}
+
 /* Where the block came from, by the recorder, if he knows. */
 static void put_where(struct line *line, const void *block)
 {
@@ -71,10 +81,7 @@ void tm_misuse_written(const void *block)
     struct line line = {.length = 0};
     put(&line, "tidemark: the free block ");
     put_address(&line, block);
-    if (tm_in_arena(block) && tm_pool_of(block) != NULL) {
-        put(&line, " of ");
-        put_size(&line, tm_classes[tm_pool_of(block)->size_class].block_size);
-    }
+    put_class(&line, " of ", block);
     put(&line, " was written to after it was freed, or over the end of the block before it");
     put_where(&line, block);
     stop(&line);
@@ -94,10 +101,7 @@ static _Noreturn void stop_for_bounds(const char *call, const void *block, size_
         put(&line, " of ");
         put_size(&line, size);
     }
-    if (tm_in_arena(block) && tm_pool_of(block) != NULL) {
-        put(&line, ", in a block of ");
-        put_size(&line, tm_classes[tm_pool_of(block)->size_class].block_size);
-    }
+    put_class(&line, ", in a block of ", block);
     put_where(&line, block);
     stop(&line);
 }
@@ -150,7 +154,7 @@ void tm_misuse_no_block(const char *call, const void *address)
     put(&line, "(");
     put_address(&line, address);
     put(&line, "): ");
-    const struct tm_pool *pool = tm_in_arena(address) ? tm_pool_of(address) : NULL;
+    const struct tm_pool *pool = tm_pool_around(address);
     size_t bytes;
     uintptr_t around = pool != NULL           ? 0
                        : tm_in_arena(address) ? tm_arena_around((uintptr_t)address, &bytes)

@@ -17,6 +17,7 @@
 
 #include "allocator/addresses.h"
 #include "allocator/layout.h"
+#include "allocator/syscall.h"
 
 struct tm_os_counters tm_os_counters;
 #if defined(__SANITIZE_THREAD__)
@@ -25,36 +26,6 @@ _Atomic int tm_addresses;
 
 static _Atomic bool purge_refused;
 
-static inline long call6(long number, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-    long result;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
-    return x0;
-#else
-#error "no raw system calls for this processor yet"
-#endif
-}
-
 static inline bool failed(long result)
 {
     return (unsigned long)result > -4096UL;
@@ -62,8 +33,8 @@ static inline bool failed(long result)
 
 static long map(void *address, size_t bytes, int protection, int flags)
 {
-    long result = call6(SYS_mmap, (long)address, (long)bytes, protection,
-                        flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long result = tm_sys6(SYS_mmap, (long)address, (long)bytes, protection,
+                          flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     tm_addresses_come();
     return result;
 }
@@ -82,7 +53,7 @@ bool tm_os_map_at(void *address, size_t bytes)
     if ((void *)result == address)
         return true;
     /* A kernel older than 4.17 takes the address for a hint. */
-    call6(SYS_munmap, result, (long)bytes, 0, 0, 0, 0);
+    tm_sys6(SYS_munmap, result, (long)bytes, 0, 0, 0, 0);
     return false;
 }
 
@@ -100,10 +71,10 @@ void *tm_os_map_aligned(size_t bytes, size_t alignment)
         return NULL;
     char *aligned = (char *)tm_round_up((uintptr_t)start, alignment);
     if (aligned > start)
-        call6(SYS_munmap, (long)start, aligned - start, 0, 0, 0, 0);
+        tm_sys6(SYS_munmap, (long)start, aligned - start, 0, 0, 0, 0);
     char *end = start + room;
     if (end > aligned + bytes)
-        call6(SYS_munmap, (long)(aligned + bytes), end - (aligned + bytes), 0, 0, 0, 0);
+        tm_sys6(SYS_munmap, (long)(aligned + bytes), end - (aligned + bytes), 0, 0, 0, 0);
     return aligned;
 }
 
@@ -112,14 +83,14 @@ void *tm_os_probe(size_t bytes)
     long result = map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
     if (failed(result))
         return NULL;
-    call6(SYS_munmap, result, (long)bytes, 0, 0, 0, 0);
+    tm_sys6(SYS_munmap, result, (long)bytes, 0, 0, 0, 0);
     return (void *)result;
 }
 
 bool tm_os_unmap(void *address, size_t bytes)
 {
     tm_addresses_go();
-    if (failed(call6(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0))) {
+    if (failed(tm_sys6(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0))) {
         tm_os_purge(address, bytes);
         return false;
     }
@@ -149,7 +120,7 @@ bool tm_os_purge(void *address, size_t bytes)
         return false;
     long result = -EAGAIN;
     for (int tries = 0; tries < 10 && (result == -EAGAIN || result == -EINTR); tries++)
-        result = call6(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0);
+        result = tm_sys6(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0);
     if (failed(result)) {
         /* EINVAL: the program locked the pages (mlockall), which may end; a filter's refusal does
          * not. */
@@ -171,7 +142,7 @@ void *tm_os_remap(void *address, size_t old_bytes, size_t new_bytes)
 {
     int flags = new_bytes > old_bytes ? MREMAP_MAYMOVE : 0; /* what shrinks stays where it is */
     tm_addresses_go();
-    long result = call6(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, flags, 0, 0);
+    long result = tm_sys6(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, flags, 0, 0);
     tm_addresses_come();
     return failed(result) ? NULL : (void *)result;
 }
@@ -183,7 +154,7 @@ bool tm_os_guard(void *address, size_t bytes, bool always)
         return false;
     /* Since Linux 6.13: a guard that does not split the mapping. */
     enum { GUARD_INSTALL = 102 };
-    if (!failed(call6(SYS_madvise, (long)address, (long)bytes, GUARD_INSTALL, 0, 0, 0)))
+    if (!failed(tm_sys6(SYS_madvise, (long)address, (long)bytes, GUARD_INSTALL, 0, 0, 0)))
         return true;
     /* Before, each costs two mappings of the process's 65,530: the first thousand get one. */
     enum { GUARDS = 1000 };
@@ -191,8 +162,8 @@ bool tm_os_guard(void *address, size_t bytes, bool always)
     if (!always && atomic_fetch_add_explicit(&guards, 1, memory_order_relaxed) >= GUARDS)
         return false;
     /* Not mprotect: filters that let a program have memory may not know it (sshd's, man's). */
-    return !failed(call6(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
+    return !failed(tm_sys6(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
 void *tm_os_map_apart(size_t bytes)
@@ -213,55 +184,55 @@ void tm_os_unmap_apart(void *address, size_t bytes)
 
 void tm_os_wait(_Atomic int *word, int value)
 {
-    call6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
+    tm_sys6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
 }
 
 void tm_os_wait_at_most(_Atomic int *word, int value, long nanoseconds)
 {
     struct timespec limit = {.tv_nsec = nanoseconds};
-    call6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&limit, 0, 0);
+    tm_sys6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&limit, 0, 0);
 }
 
 void tm_os_wake(_Atomic int *word, int count)
 {
-    call6(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+    tm_sys6(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
 }
 
 bool tm_os_barrier_register(void)
 {
-    return call6(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
+    return tm_sys6(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
 }
 
 void tm_os_barrier(void)
 {
     /* The registration is inherited over fork; where it is not, this makes good for it. */
-    if (call6(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == -EPERM &&
+    if (tm_sys6(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == -EPERM &&
         tm_os_barrier_register())
-        call6(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
+        tm_sys6(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 }
 
 uint64_t tm_os_block_signals(void)
 {
     uint64_t all = ~(uint64_t)0, before = 0;
-    call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all, 0, 0);
+    tm_sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all, 0, 0);
     return before;
 }
 
 void tm_os_set_signals(uint64_t mask)
 {
-    call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
+    tm_sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
 }
 
 void tm_os_abort(void)
 {
     uint64_t abort_only = UINT64_C(1) << (SIGABRT - 1);
-    call6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abort_only, 0, sizeof abort_only, 0, 0);
-    long process = call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    long thread = call6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    tm_sys6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abort_only, 0, sizeof abort_only, 0, 0);
+    long process = tm_sys6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    long thread = tm_sys6(SYS_gettid, 0, 0, 0, 0, 0, 0);
     /* A handler that comes here itself is not called again. */
     static _Atomic long aborting;
     if (atomic_exchange_explicit(&aborting, thread, memory_order_relaxed) != thread)
-        call6(SYS_tgkill, process, thread, SIGABRT, 0, 0, 0);
+        tm_sys6(SYS_tgkill, process, thread, SIGABRT, 0, 0, 0);
     /* The program's handler came back, or the signal was ignored. */
     struct {
         void (*handler)(int);
@@ -269,16 +240,16 @@ void tm_os_abort(void)
         void (*restorer)(void);
         uint64_t mask;
     } by_default = {.handler = SIG_DFL};
-    call6(SYS_rt_sigaction, SIGABRT, (long)&by_default, 0, sizeof abort_only, 0, 0);
-    call6(SYS_tgkill, process, thread, SIGABRT, 0, 0, 0);
+    tm_sys6(SYS_rt_sigaction, SIGABRT, (long)&by_default, 0, sizeof abort_only, 0, 0);
+    tm_sys6(SYS_tgkill, process, thread, SIGABRT, 0, 0, 0);
     for (;;)
-        call6(SYS_exit_group, 128 + SIGABRT, 0, 0, 0, 0, 0);
+        tm_sys6(SYS_exit_group, 128 + SIGABRT, 0, 0, 0, 0, 0);
 }
 
 void tm_os_message(const char *text, size_t length)
 {
     while (length > 0) {
-        long written = call6(SYS_write, STDERR_FILENO, (long)text, (long)length, 0, 0, 0);
+        long written = tm_sys6(SYS_write, STDERR_FILENO, (long)text, (long)length, 0, 0, 0);
         if (written == -EINTR)
             continue;
         if (failed(written) || written == 0)

@@ -135,6 +135,12 @@ static inline struct tm_pool *tm_pool_of(const void *address)
     return pool->taken ? pool : NULL;
 }
 
+/* The same of any address. */
+static inline struct tm_pool *tm_pool_around(const void *address)
+{
+    return tm_in_chunk(address) ? tm_pool_of(address) : NULL;
+}
+
 static inline char *tm_pool_base(const struct tm_pool *pool)
 {
     uintptr_t a = (uintptr_t)pool;

@@ -33,7 +33,7 @@ void tm_tell_block(struct tm_heap *heap, void *block, size_t requested,
     unsigned why = heap->sampler.due_why;
     heap->sampler.due = NULL;
     tm_hook_record_fn *record = atomic_load_explicit(&tm_hook_record, memory_order_acquire);
-    struct tm_pool *pool = tm_in_chunk(block) ? tm_pool_of(block) : NULL;
+    struct tm_pool *pool = tm_pool_around(block);
     if (tm_unlikely(pool == NULL)) {
         tell_span(block, requested, why, caller, record);
         return;

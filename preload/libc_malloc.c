@@ -19,15 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Not declared by glibc 2.36. */
-void cfree(void *ptr);
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *ptr, size_t size);
-void __libc_free(void *ptr);
-void *__libc_memalign(size_t alignment, size_t size);
-void *__libc_valloc(size_t size);
-void *__libc_pvalloc(size_t size);
+#include "preload/libc_names.h"
 
 struct tm_libc_malloc tm_libc_malloc;
 

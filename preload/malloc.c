@@ -13,20 +13,7 @@
 #include "allocator/os.h"
 #include "allocator/tidemark_alloc.h"
 #include "preload/export.h"
-
-/* Not declared by glibc 2.36. */
-void cfree(void *ptr);
-void free_sized(void *ptr, size_t size);
-void *pvalloc(size_t size); /* nor this by musl */
-void free_aligned_sized(void *ptr, size_t alignment, size_t size);
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *ptr, size_t size);
-void __libc_free(void *ptr);
-void *__libc_memalign(size_t alignment, size_t size);
-void *__libc_valloc(size_t size);
-void *__libc_pvalloc(size_t size);
-int __posix_memalign(void **out, size_t alignment, size_t size);
+#include "preload/libc_names.h"
 
 static bool power_of_two(size_t value)
 {

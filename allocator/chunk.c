@@ -17,7 +17,7 @@
 #include "allocator/cache.h"
 #include "allocator/os.h"
 
-uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
+_Atomic uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
 struct tm_lock tm_arena_lock;
 struct tm_chunk *tm_chunks;
 _Atomic uint64_t tm_chunk_mapped_bytes;
@@ -165,7 +165,8 @@ static struct tm_chunk *new_chunk(unsigned at_least)
     if (tm_chunks != NULL)
         tm_chunks->previous = chunk;
     growing = chunk;
-    tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT] = 1;
+    atomic_store_explicit(&tm_chunk_valid[(uintptr_t)chunk >> TM_CHUNK_SHIFT], 1,
+                          memory_order_release);
     /* A walk in a frozen copy of the process finds it whole, or not at all. */
     __atomic_store_n(&tm_chunks, chunk, __ATOMIC_RELEASE);
     atomic_fetch_add_explicit(&tm_chunk_mapped_bytes, (count + 1) * TM_ARENA, memory_order_relaxed);

@@ -65,20 +65,27 @@ static_assert(sizeof(struct tm_chunk) <= TM_ARENA - (size_t)64 * 1024,
               "the head takes one arena, the last page of which is a guard");
 
 /* 1: the head of a chunk of ours is mapped at that multiple of TM_CHUNK, and stays so. Written
- * under tm_arena_lock, once, and plain; read without a lock and plain, as it is in every free. For
- * a live block that is no race: the store was before its thread got the block, and whoever frees it
- * has its address from there. For any other address the byte may be read while it changes: 0 is
- * "not ours", and 1 leads to a head that is mapped already, where the slot says "no pool". The byte
- * never goes back to 0, so what 1 led to does not go away. */
-extern uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
+ * under tm_arena_lock, once; read without a lock in every free. For a block of a pool the store was
+ * before its thread got the block, and whoever frees it has its address from there. Any other
+ * address (a span that lies where a chunk has not grown to, what is no block at all) may be looked
+ * up while the byte changes, so it is atomic: 0 is "not in a chunk", and 1 leads to a head that is
+ * mapped already, where the slot says "no pool"; both lead to the spans. Relaxed is enough for the
+ * reader: what it does next depends on the byte, and a head not yet written to reads as "no pool",
+ * too. The byte never goes back to 0, so what 1 led to does not go away. */
+extern _Atomic uint8_t tm_chunk_valid[TM_CHUNK_INDEXES];
 
 extern struct tm_lock tm_arena_lock;
 extern struct tm_chunk *tm_chunks; /* all chunks; guarded by tm_arena_lock */
 
+static inline bool tm_chunk_marked(size_t index)
+{
+    return atomic_load_explicit(&tm_chunk_valid[index], memory_order_relaxed) != 0;
+}
+
 static inline bool tm_in_chunk(const void *address)
 {
     size_t index = (uintptr_t)address >> TM_CHUNK_SHIFT;
-    return tm_likely(index < TM_CHUNK_INDEXES) && tm_chunk_valid[index] != 0;
+    return tm_likely(index < TM_CHUNK_INDEXES) && tm_chunk_marked(index);
 }
 
 static inline struct tm_chunk *tm_chunk_of(const void *address)

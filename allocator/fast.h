@@ -55,7 +55,7 @@ static inline void *tm_malloc_fast(size_t size)
 static inline void tm_free_fast(void *ptr)
 {
     uintptr_t chunk = tm_opaque((uintptr_t)ptr >> TM_CHUNK_SHIFT);
-    if (tm_likely(chunk < TM_CHUNK_INDEXES && tm_chunk_valid[chunk] != 0)) {
+    if (tm_likely(chunk < TM_CHUNK_INDEXES && tm_chunk_marked(chunk))) {
         struct tm_pool *pool = tm_pool_slot_in(chunk << TM_CHUNK_SHIFT, ptr);
         if (tm_likely(atomic_load_explicit(&pool->owner, memory_order_relaxed) ==
                           tm_thread_self() &&

@@ -53,6 +53,15 @@ static struct {
 static uint32_t mode, ever;         /* enum tm_snapshot_sites; as tm_snapshot_recording.ever */
 static uint64_t since_ns, until_ns; /* as in tm_snapshot_recording */
 
+/* What each order guarantees. A site's number goes from who added it to who finds it with its frame
+ * (release, acquire), and so does the count of sites: who has a number sees the site's frame. The
+ * figures of a site are sums that many threads add to; relaxed additions lose nothing, and from no
+ * figure does anybody conclude what another memory location holds: what a snapshot reads of them
+ * may be apart by what was under way, and no more. The height is what it is within the same: two
+ * threads that find one at once start two turns, the second of which changes nothing in a site; and
+ * who reads a turn that is just over keeps for it what one block more or less has made. The mode is
+ * sequentially consistent, see follow_mode(). */
+
 /* Live bytes of all sites, and their height. A height is one turn; a new one counts when it is
  * 1/1024 above, so that the turns are few. */
 static struct {

@@ -271,6 +271,8 @@ void tm_free_span(void *ptr)
 {
     if (ptr == NULL)
         return;
+    if (tm_unlikely(tm_full))
+        tm_guarded_check(ptr);
     uint64_t cell = take_cell(ptr);
     size_t bytes = tm_unlikely(cell != 0) ? tm_span_bytes(ptr) : 0;
     if (!tm_span_give(ptr) && !foreign_free(ptr))

@@ -102,16 +102,31 @@ static struct mapping let_out(bool any)
     return out;
 }
 
+void tm_guarded_check(const void *address)
+{
+    const char *start = address, *first = first_page(start);
+    bool overrun = false, underrun = false;
+    /* Under the lock: another thread that frees it, too, cannot have made it unreadable. */
+    tm_lock(&tm_large_lock);
+    size_t size = tm_large_bytes_locked(address);
+    if (size != 0) {
+        overrun = !tm_is_filled(start + size, (size_t)(end_page(start, size) - start) - size,
+                                (char)CANARY);
+        underrun = !tm_is_filled(first, (size_t)(start - first), 0);
+    }
+    tm_unlock(&tm_large_lock);
+    if (overrun)
+        tm_misuse_overrun("free", address, size);
+    if (underrun)
+        tm_misuse_underrun("free", address, size);
+}
+
 bool tm_guarded_give(void *address)
 {
     size_t size, before;
     if (!tm_large_remove(address, &size, &before))
         return false;
     char *start = address, *end = end_page(start, size);
-    if (!tm_is_filled(start + size, (size_t)(end - start) - size, (char)CANARY))
-        tm_misuse_overrun("free", address, size);
-    if (!tm_is_filled(first_page(start), (size_t)(start - first_page(start)), 0))
-        tm_misuse_underrun("free", address, size);
     struct mapping mapping = {start - before, (size_t)(end + tm_os_page() - (start - before))};
     /* Unreadable, and its pages gone; where that is refused its addresses go at once. */
     if (tm_os_guard(mapping.base, mapping.bytes, true))

@@ -12,8 +12,10 @@
 
 /* Zeroed. NULL: no memory. */
 void *tm_guarded_take(size_t size, size_t alignment);
-/* Frees the guarded span that starts at `address`. False: none does. Stops the program if it was
- * overrun where no page guards it. */
+/* Stops the program, as one that frees it, if a guarded span starts at `address` and was overrun
+ * where no page guards it. Before the recorder is told of its end: he knows where it is from. */
+void tm_guarded_check(const void *address);
+/* Frees the guarded span that starts at `address`. False: none does. */
 bool tm_guarded_give(void *address);
 /* Unmaps those that wait. True: there were any. */
 bool tm_guarded_flush(void);

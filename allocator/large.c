@@ -162,11 +162,16 @@ void *tm_large_take(size_t bytes, size_t alignment, bool zero)
     return address;
 }
 
+size_t tm_large_bytes_locked(const void *address)
+{
+    struct entry *entry = find((uintptr_t)address);
+    return entry == NULL ? 0 : entry->bytes;
+}
+
 size_t tm_large_bytes(const void *address)
 {
     tm_lock(&tm_large_lock);
-    struct entry *entry = find((uintptr_t)address);
-    size_t bytes = entry == NULL ? 0 : entry->bytes;
+    size_t bytes = tm_large_bytes_locked(address);
     tm_unlock(&tm_large_lock);
     return bytes;
 }

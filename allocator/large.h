@@ -1,6 +1,6 @@
 /* large.h: spans with a mapping of their own: what is too large for a chunk, or aligned beyond it.
  * Their addresses and sizes are kept in a table apart, so that no header lies beside the blocks.
- * Every function takes the table's lock.
+ * Every function takes the table's lock unless told.
  */
 #ifndef TIDEMARK_LARGE_H
 #define TIDEMARK_LARGE_H
@@ -16,6 +16,8 @@
 void *tm_large_take(size_t bytes, size_t alignment, bool zero);
 /* Usable bytes of the mapping that starts at `address`; 0: none does. */
 size_t tm_large_bytes(const void *address);
+/* The same, for who has tm_large_lock: the mapping stays as long. */
+size_t tm_large_bytes_locked(const void *address);
 /* False: none starts there. */
 bool tm_large_give(void *address);
 /* Grows or shrinks; may move. NULL: the kernel refuses and the old one stands. New bytes are zero.

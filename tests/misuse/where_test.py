@@ -94,6 +94,14 @@ class Where(unittest.TestCase):
             self.assertIn("freed_among_live", allocated[:2])
             self.assertIn("freed_among_live", freed[:2])
 
+    def test_written_beyond(self):
+        """Under check=full; 40,003 bytes: a span that does not end with its page."""
+        for case in ("overflow_1_to_live", "underflow_1_to_live"):
+            for size in (64, 40003):
+                allocated, freed, _ = self.places("writes", case, size, "all,check=full")
+                self.assertIn("nearest", allocated[:3], case)
+                self.assertIsNone(freed)
+
     def test_nothing_is_made_up(self):
         self.assertNotIn("allocated at", run("strangers", "wild_16", 0, "all"))
         self.assertNotIn("allocated at", run("strangers", "mmapped", 0, "all"))

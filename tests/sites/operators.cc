@@ -14,47 +14,47 @@ constexpr std::align_val_t ALIGNMENT{128};
 
 // Not of the namespace: the test knows them by these names.
 extern "C" {
-static void *at_new()
+void *at_new()
 {
     return ::operator new(100);
 }
-static void *at_new_array()
+void *at_new_array()
 {
     return ::operator new[](100);
 }
-static void *at_new_nothrow()
+void *at_new_nothrow()
 {
     return ::operator new(100, std::nothrow);
 }
-static void *at_new_array_nothrow()
+void *at_new_array_nothrow()
 {
     return ::operator new[](100, std::nothrow);
 }
-static void *at_new_aligned()
+void *at_new_aligned()
 {
     return ::operator new(300, ALIGNMENT);
 }
-static void *at_new_array_aligned()
+void *at_new_array_aligned()
 {
     return ::operator new[](300, ALIGNMENT);
 }
-static void *at_new_aligned_nothrow()
+void *at_new_aligned_nothrow()
 {
     return ::operator new(300, ALIGNMENT, std::nothrow);
 }
-static void *at_new_array_aligned_nothrow()
+void *at_new_array_aligned_nothrow()
 {
     return ::operator new[](300, ALIGNMENT, std::nothrow);
 }
-static void *at_new_large()
+void *at_new_large()
 {
     return ::operator new(50000);
 }
-static void *at_new_large_nothrow()
+void *at_new_large_nothrow()
 {
     return ::operator new(50000, std::nothrow);
 }
-static void *at_new_large_array()
+void *at_new_large_array()
 {
     return new char[9 << 20];
 }

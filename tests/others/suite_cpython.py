@@ -17,6 +17,8 @@ FULL = False
 JUDGED = {}
 PYTHON = "/usr/bin/python3"
 LIMIT = 900
+# Waits for ever for a connection on a machine whose vsock device does not connect it to itself; unittest knows no limit.
+IGNORED = ["--ignore", "ThreadedVSOCKSocketStreamTest"]
 QUICK = """test_array test_ast test_bytes test_bz2 test_collections test_compile test_ctypes test_deque test_dict test_exceptions
 test_fork1 test_gc test_generators test_io test_json test_list test_lzma test_marshal test_memoryio test_memoryview
 test_mmap test_pickle test_re test_set test_sqlite test_sqlite3 test_struct test_sys test_thread test_threading
@@ -41,7 +43,7 @@ def quick(everything):
 def once(run, _, item):
     place = fresh(run, item)
     said = os.path.join(place, "said.xml")
-    status, text = command(run, [PYTHON, "-m", "test", "--timeout", str(LIMIT - 60), "--junit-xml", said, item], place, LIMIT,
+    status, text = command(run, [PYTHON, "-m", "test", "--timeout", str(LIMIT - 60), "--junit-xml", said, *IGNORED, item], place, LIMIT,
                            {"PYTHONMALLOC": "malloc", "TMPDIR": place})
     result = Result()
     if os.path.exists(said):

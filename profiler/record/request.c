@@ -282,6 +282,9 @@ static void snapshot_now(void)
     for (unsigned polls = 0; !__atomic_compare_exchange_n(
              &state, &seen, mine | BUSY | PENDING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
          polls++) {
+        /* A leftover of a fork past the handlers: this is no vfork child, they do not exit(). */
+        if ((seen & ~(uint64_t)FLAGS) != mine)
+            continue;
         if (polls == EXIT_POLLS) {
             count(&tidemark_status.failed);
             tm_mask_restore(mask);

@@ -14,7 +14,8 @@ NAME = "cpython"
 TITLE = "CPython's regression suite"
 EXECUTABLES = ["python3"]
 FULL = False
-JUDGED = {}
+JUDGED = {r"test\.test_subprocess\.POSIXProcessTestCase\.test_pass_fds_redirected$":
+          "looks for any descriptor that it did not pass on, and finds the live page's, which each process has; passes with live=no"}
 PYTHON = "/usr/bin/python3"
 LIMIT = 900
 # Waits for ever for a connection on a machine whose vsock device does not connect it to itself; unittest knows no limit.

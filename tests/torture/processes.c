@@ -201,7 +201,7 @@ static struct plan make_plan(struct chance *chance, bool may_load)
     struct plan plan = {
         .ending = (enum ending)below(chance, ENDINGS),
         .number = 10 + (int)below(chance, 100),
-        .quiet = may_load && below(chance, 2) == 0,
+        .quiet = may_load && (loader_has_thread_locals() || below(chance, 2) == 0),
         .seed = draw(chance),
     };
     /* What exit runs is in a list whose lock the loader holds as well. */

@@ -18,6 +18,7 @@
 #include "allocator/tidemark_alloc.h"
 
 _Atomic(tm_hook_foreign_free_fn *) tm_hook_foreign_free;
+_Atomic(tm_hook_pardon_fn *) tm_hook_pardon;
 _Atomic(tm_hook_foreign_resize_fn *) tm_hook_foreign_resize;
 _Atomic(tm_hook_foreign_usable_fn *) tm_hook_foreign_usable;
 
@@ -242,6 +243,14 @@ static bool foreign_free(void *ptr)
     return hook != NULL && hook(ptr);
 }
 
+/* True: nothing is to become of a free by code at `caller`, though there is no block to free. A
+ * function that the program's free jumps into has its caller for its own return address. */
+static bool is_pardoned(const void *caller)
+{
+    tm_hook_pardon_fn *hook = atomic_load_explicit(&tm_hook_pardon, memory_order_relaxed);
+    return hook != NULL && hook(caller);
+}
+
 /* True: ptr is another malloc's, which resized it, or could not: *result is NULL. */
 static bool foreign_resize(void *ptr, size_t size, void **result)
 {
@@ -275,7 +284,7 @@ void tm_free_span(void *ptr)
         tm_guarded_check(ptr);
     uint64_t cell = take_cell(ptr);
     size_t bytes = tm_unlikely(cell != 0) ? tm_span_bytes(ptr) : 0;
-    if (!tm_span_give(ptr) && !foreign_free(ptr))
+    if (!tm_span_give(ptr) && !foreign_free(ptr) && !is_pardoned(__builtin_return_address(0)))
         tm_misuse_no_block("free", ptr);
     if (tm_unlikely(cell != 0))
         tm_tell_end(ptr, bytes, cell);
@@ -304,8 +313,10 @@ static __attribute__((noinline)) void free_told(struct tm_pool *pool, void *ptr)
 }
 
 /* check=full: it waits in quarantine, and one that has waited goes where it came from. */
-static void free_full(struct tm_pool *pool, void *ptr)
+static void free_full(struct tm_pool *pool, void *ptr, const void *caller)
 {
+    if (tm_full_is_free(pool, ptr) && is_pardoned(caller))
+        return;
     tm_full_size("free", pool, ptr);
     if (atomic_load_explicit(&pool->told, memory_order_relaxed) != 0)
         tm_tell_freed(pool, ptr);
@@ -319,11 +330,11 @@ static __attribute__((noinline)) void free_odd(struct tm_pool *pool, void *ptr)
     if (!pool->taken)
         tm_free_span(ptr);
     else if (tm_unlikely(pool->hardened))
-        free_full(pool, ptr);
-    else if (tm_unlikely(!tm_pool_is_start(pool, ptr) || !tm_pool_may_be_live(pool, ptr)))
-        tm_misuse_no_block("free", ptr);
-    else
+        free_full(pool, ptr, __builtin_return_address(0));
+    else if (tm_likely(tm_pool_is_start(pool, ptr) && tm_pool_may_be_live(pool, ptr)))
         free_told(pool, ptr);
+    else if (!is_pardoned(__builtin_return_address(0)))
+        tm_misuse_no_block("free", ptr);
 }
 
 void tm_free_slow(struct tm_pool *pool, void *ptr)

@@ -60,5 +60,6 @@ void tm_fork_child(void)
     tm_thread_reset_locks();
     tm_gate_reset();
     tm_cache_fork_child();
-    tm_thread_fork_child();
+    if (tm_thread_fork_child())
+        tm_full_fork_child();
 }

@@ -118,12 +118,24 @@ static bool is_whole_before(const struct tm_pool *pool, const char *block)
     return word == 0 || size_in(before, word, class->block_size) != SIZE_MAX;
 }
 
+static bool is_start(const struct tm_pool *pool, const void *address)
+{
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    unsigned index = tm_class_block_index(class, (uint16_t)(uintptr_t)address);
+    return tm_pool_base(pool) + (size_t)index * class->block_size == address &&
+           index < class->capacity;
+}
+
+bool tm_full_is_free(const struct tm_pool *pool, const void *address)
+{
+    return is_start(pool, address) && !tm_full_is_live(pool, address);
+}
+
 size_t tm_full_size(const char *call, const struct tm_pool *pool, const void *address)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
     const char *block = address;
-    unsigned index = tm_class_block_index(class, (uint16_t)(uintptr_t)address);
-    if (tm_pool_base(pool) + (size_t)index * class->block_size != block || index >= class->capacity)
+    if (!is_start(pool, address))
         tm_misuse_no_block(call, address);
     uint64_t word = load_word(block, class->block_size);
     if (word == 0)
@@ -198,6 +210,13 @@ void *tm_full_quarantine(const struct tm_pool *pool, void *block)
     waiting_bytes += block_size;
     tm_unlock(&tm_full_lock);
     return out != NULL ? look_at(out) : tm_full_let_out(false);
+}
+
+void tm_full_fork_child(void)
+{
+    if (waiting_bytes != 0) /* else the pages stay the parent's */
+        memset(waiting, 0, sizeof waiting);
+    waiting_bytes = 0;
 }
 
 void *tm_full_let_out(bool any)

@@ -43,6 +43,12 @@ void *tm_full_quarantine(const struct tm_pool *pool, void *block);
 /* Another one that leaves, as too many bytes wait, or any does; NULL: none. */
 void *tm_full_let_out(bool any);
 
+/* In the child of several threads: what waits there is used no more, as glibc may write into what
+ * another thread had just freed (preload/forked.c). Up to 8 MiB are lost to the child. */
+void tm_full_fork_child(void);
+
+/* Whether a block of a hardened pool starts at the address, and is free. */
+bool tm_full_is_free(const struct tm_pool *pool, const void *address);
 /* For the census: whether a block of a hardened pool is live, by its trailer alone. */
 bool tm_full_is_live(const struct tm_pool *pool, const void *block);
 

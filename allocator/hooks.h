@@ -71,6 +71,12 @@ extern _Atomic(tm_hook_foreign_free_fn *) tm_hook_foreign_free;
 extern _Atomic(tm_hook_foreign_resize_fn *) tm_hook_foreign_resize;
 extern _Atomic(tm_hook_foreign_usable_fn *) tm_hook_foreign_usable;
 
+/* A block that is free is freed again: true, if whoever called free, at the address `caller`, is to
+ * be let off, and nothing becomes of it; else the program is stopped. Async-signal-safe, takes no
+ * lock. (preload/forked.h) */
+typedef bool tm_hook_pardon_fn(const void *caller);
+extern _Atomic(tm_hook_pardon_fn *) tm_hook_pardon;
+
 /* A block is misused, and the program is about to be stopped. Writes what is known of where the
  * block was allocated and first freed, as a part of one line ("; allocated at ..., first freed at
  * ..."), into text (size bytes, no terminating NUL needed); returns how many bytes.

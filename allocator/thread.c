@@ -275,12 +275,14 @@ void tm_thread_wait_idle(void)
     }
 }
 
-void tm_thread_fork_child(void)
+bool tm_thread_fork_child(void)
 {
+    bool others = false;
     struct tm_heap *heap = atomic_load_explicit(&tm_heaps, memory_order_relaxed);
     for (; heap != NULL; heap = heap->next) {
         if (heap == tm_heap || heap == heap_of_nobody)
             continue;
+        others |= heap->in_use;
         if (heap->in_use && !heap->lost) {
             tm_heap_inherit(heap);
             retire_heap(heap);
@@ -289,4 +291,5 @@ void tm_thread_fork_child(void)
          * that. And a lost one is nobody's to wait for. */
         atomic_store_explicit(&heap->busy, false, memory_order_relaxed);
     }
+    return others;
 }

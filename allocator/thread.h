@@ -28,8 +28,9 @@ void tm_thread_wait_idle(void);
 void tm_thread_lock_all(void);
 void tm_thread_unlock_all(void);
 void tm_thread_reset_locks(void);
-/* In the child, all locks free: takes over from the threads that are not there. */
-void tm_thread_fork_child(void);
+/* In the child, all locks free: takes over from the threads that are not there. True: there are
+ * such. */
+bool tm_thread_fork_child(void);
 
 /* All heaps ever made, for the census. */
 extern _Atomic(struct tm_heap *) tm_heaps;

@@ -13,6 +13,7 @@
 #include "allocator/tidemark_alloc.h"
 #include "preload/config.h"
 #include "preload/foreign.h"
+#include "preload/forked.h"
 #include "preload/loading.h"
 #include "preload/signals.h"
 #include "profiler/record/record.h"
@@ -50,6 +51,7 @@ static void fork_prepare(void)
 {
     if (_IO_list_lock != NULL)
         _IO_list_lock();
+    tm_forked_prepare();
     tm_record_fork_prepare();
     tm_fork_prepare();
 }
@@ -65,6 +67,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
     tm_fork_child();
+    tm_forked_child();
     if (_IO_list_resetlock != NULL)
         _IO_list_resetlock();
     tm_record_fork_child();

@@ -166,7 +166,7 @@ static void add_freeing(struct tm_text *text, const struct freed *freed)
 /* What the cell of the block says that is, or was, at an address; 0: nothing. */
 static uint64_t cell_at(const void *block)
 {
-    if (!tm_in_chunk(block)) {
+    if (!tm_in_arena(block)) {
         uint64_t cell = tm_large_swap_cell(block, 0);
         if (cell != 0)
             tm_large_swap_cell(block, cell);

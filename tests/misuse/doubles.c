@@ -276,9 +276,8 @@ static void by_two_threads(size_t size)
 }
 
 /* Freed before fork and by the child, which ends as this process would have. */
-static void in_a_child(size_t size)
+static void by_a_child(char *block, size_t size)
 {
-    char *block = take(size);
     announce_block(block);
     give(block);
     pid_t child = fork();
@@ -294,6 +293,26 @@ static void in_a_child(size_t size)
     if (WIFSIGNALED(status))
         abort();
     _exit(0);
+}
+
+static void in_a_child(size_t size)
+{
+    by_a_child(take(size), size);
+}
+
+static void *wait_for_ever(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+static void in_a_child_of_threads(size_t size)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0)
+        cannot("a thread cannot be made");
+    by_a_child(take(size), size);
 }
 
 const struct misuse_case misuse_cases[] = {
@@ -315,5 +334,6 @@ const struct misuse_case misuse_cases[] = {
     {"twice_of_an_ended_thread", twice_of_an_ended_thread, 1},
     {"by_two_threads", by_two_threads, 1},
     {"in_a_child", in_a_child, 1},
+    {"in_a_child_of_threads", in_a_child_of_threads, 1},
     {NULL, NULL, 0},
 };

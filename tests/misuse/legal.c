@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <glob.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -243,6 +244,46 @@ static void in_a_child(size_t size)
     _exit(0); /* the child said it */
 }
 
+static void *wait_for_ever(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+static void with_a_thread(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0)
+        cannot("a thread cannot be made");
+}
+
+/* As glibc does in a child of several threads: what was freed at the fork is freed again, by libc.
+ */
+static void again_by_libc_in_a_child(size_t size)
+{
+    char *block = take(size);
+    take_some(size);
+    with_a_thread();
+    give(block);
+    pid_t child = fork();
+    if (child < 0)
+        cannot("fork failed");
+    if (child == 0) {
+        glob_t of_block = {.gl_pathv = (char **)block};
+        globfree(&of_block);
+        give_some();
+        take_some(size);
+        go_on(size);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) != child)
+        ;
+    if (status != 0)
+        abort();
+    _exit(0); /* the child said it */
+}
+
 static pthread_key_t key;
 
 static void at_thread_exit(void *block)
@@ -452,6 +493,7 @@ const struct misuse_case misuse_cases[] = {
     {"reallocs", reallocs, 1},
     {"by_others", by_others, 1},
     {"in_a_child", in_a_child, 1},
+    {"again_by_libc_in_a_child", again_by_libc_in_a_child, 1},
     {"as_a_thread_ends", as_a_thread_ends, 1},
     {"in_atexit", in_atexit, 1},
     {"in_destructor", in_destructor, 0},

@@ -95,13 +95,14 @@ class Where(unittest.TestCase):
             self.assertIn("freed_among_live", freed[:2])
 
     def test_written_beyond(self):
-        """Under check=full; 40,003 bytes: a span that does not end with its page."""
-        for case in ("overflow_1_to_live", "underflow_1_to_live"):
-            for size in (64, 40003):
-                allocated, freed, _ = self.places("writes", case, size, "all,check=full")
-                self.assertEqual(allocated[0], "take")
-                self.assertIn(case, allocated)
-                self.assertIsNone(freed)
+        """Under check=full; 40,003 bytes: a span that does not end with its page. One byte in 256 is the canary of a small
+        block."""
+        for case, size in (("overflow_16_to_live", 64), ("underflow_16_to_live", 64), ("overflow_1_to_live", 40003),
+                           ("underflow_1_to_live", 40003)):
+            allocated, freed, _ = self.places("writes", case, size, "all,check=full")
+            self.assertEqual(allocated[0], "take")
+            self.assertIn(case, allocated)
+            self.assertIsNone(freed)
 
     def test_nothing_is_made_up(self):
         self.assertNotIn("allocated at", run("strangers", "wild_16", 0, "all"))

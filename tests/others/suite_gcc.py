@@ -64,7 +64,8 @@ def once(run, work, item):
     path = os.path.join(root(work), item)
     place = fresh(run, item)
     runs = item.startswith("execute/")
-    words = ["gcc-12", "-w", "-O2", "-frandom-seed=1", f"-ffile-prefix-map={place}=.", *options(path), path, "-o", "made"]
+    words = ["gcc-12", "-w", "-O2", "-frandom-seed=1", f"-ffile-prefix-map={place}=.", "-fprofile-dir=.",
+             f"-fprofile-prefix-path={place}", *options(path), path, "-o", "made"]
     status, text = command(run, words + (["-lm"] if runs else ["-c"]), place, LIMIT)
     result = Result(ran=1)
     made = os.path.join(place, "made")

@@ -152,6 +152,11 @@ def vfork():
     well(built("vfork"))
 
 
+def forked():
+    for check in "fast", "full":
+        well(built("forked"), TIDEMARK="check=" + check)
+
+
 def direct():
     well(built("direct"), DIRECTORY)
 
@@ -280,8 +285,8 @@ def stopped():
 
 
 CASES = {function.__name__: function for function in (
-    deepbind, foreign, namespace, audited, thread_locals, own_malloc, chromium, php, vfork, direct, ring, faults, low, locked, strict,
-    laid_out, static, set_id, traced, called, debugged, stopped)}
+    deepbind, foreign, namespace, audited, thread_locals, own_malloc, chromium, php, vfork, forked, direct, ring, faults, low, locked,
+    strict, laid_out, static, set_id, traced, called, debugged, stopped)}
 
 if __name__ == "__main__":
     CASES[CASE]()

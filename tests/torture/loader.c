@@ -12,7 +12,7 @@
 
 enum { COPIES = 2, SORTS = 3, PATH_BYTES = 4096 };
 
-static const char *const sorts[SORTS] = {"own", "cxx", "tls"}; /* the last two: thread-locals */
+static const char *const sorts[SORTS] = {"cxx", "own", "tls"};
 static char directory[PATH_BYTES - 64];
 static pthread_rwlock_t at_rest = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -29,11 +29,6 @@ void loader_loud(void)
 void loader_child(void)
 {
     CHECK(pthread_rwlock_init(&at_rest, NULL) == 0);
-}
-
-bool loader_has_thread_locals(void)
-{
-    return seed % 2 == 0;
 }
 
 /* So that a fork does not wait for ever while threads take turns. */
@@ -55,7 +50,7 @@ void use_plugin(struct own *own)
     char path[PATH_BYTES];
     unsigned copy = below(&own->chance, COPIES);
     snprintf(path, sizeof path, "%s/libtorture_%s_%u.so", directory,
-             sorts[below(&own->chance, loader_has_thread_locals() ? SORTS : 1)], copy);
+             sorts[below(&own->chance, SORTS)], copy);
     reading();
     void *library = open_plugin(path);
     plugin_work_fn *work = (plugin_work_fn *)dlsym(library, "plugin_work");

@@ -116,7 +116,8 @@ static void take_step(struct own *own, enum kind kind, unsigned depth, bool may_
 {
     switch (kind) {
     case COUNT_JOINED:
-        use_thread(own);
+        if (may_load)
+            use_thread(own);
         break;
     case COUNT_FORKS:
         use_fork(own, depth, may_load);

@@ -195,21 +195,26 @@ __attribute__((noreturn)) static void in_child(struct own *own, unsigned depth,
 
 /* ---- in the parent ---- */
 
-/* What was forked while the loader was at work has it as it was: no child of it may use it. */
+/* What was forked while the loader was at work has it as it was: no child of it may use it, nor
+ * make a thread: glibc (2.36) frees a thread's copy of thread-local storage and forgets it only
+ * then, so that a child that was forked in between frees it again when it uses that thread's stack.
+ */
 static struct plan make_plan(struct chance *chance, bool may_load)
 {
     struct plan plan = {
         .ending = (enum ending)below(chance, ENDINGS),
         .number = 10 + (int)below(chance, 100),
-        .quiet = may_load && (loader_has_thread_locals() || below(chance, 2) == 0),
+        .quiet = may_load && below(chance, 2) == 0,
         .seed = draw(chance),
     };
     /* What exit runs is in a list whose lock the loader holds as well. */
     bool by_exit = plan.ending == ENDS_BY_EXIT || plan.ending == ENDS_BY_EXIT_WITH_THREADS ||
                    plan.ending == ENDS_BY_QUICK_EXIT || plan.ending == ENDS_BY_ANOTHER_THREAD;
-    if (by_exit && !may_load)
-        plan.ending = ENDS_WITH_THREADS;
-    else if (by_exit)
+    bool with_threads = plan.ending == ENDS_WITH_THREADS || plan.ending == ENDS_BY_SIGNAL ||
+                        plan.ending == ENDS_BY_EXEC_OF_A_THREAD;
+    if ((by_exit || with_threads) && !may_load)
+        plan.ending = below(chance, 2) == 0 ? ENDS_AT_ONCE : ENDS_BY_EXEC;
+    else if (by_exit || with_threads)
         plan.quiet = true;
     plan.status = plan.number << 8;
     if (plan.ending == ENDS_BY_SIGNAL)

@@ -129,11 +129,6 @@ void use_plugin(struct own *own);
 /* Around a fork whose child opens libraries or ends by exit(): no other thread is inside the
  * loader, whose state the child would find half changed, with any malloc. */
 void loader_quiet(void);
-/* Plug-ins have thread-local storage of their own, in every second seed. glibc (2.36) frees a
- * thread's copy of it, and then forgets it: forked in between by another thread, a child frees it
- * again once it makes a thread, and with glibc's own malloc ends with "double free". So each fork
- * has to be a quiet one then. */
-bool loader_has_thread_locals(void);
 void loader_loud(void);
 void loader_child(void);
 

@@ -27,7 +27,8 @@
 /* The loader's, and of no header. */
 extern void *__tls_get_addr(void *index);
 
-static bool several; /* threads, at the fork; written and read by the thread that forks */
+static bool
+    several; /* threads, at the fork; guarded by the allocator's locks, which a fork holds */
 
 static const void *library_of(const void *code)
 {

@@ -4,7 +4,7 @@
 #ifndef TIDEMARK_PRELOAD_FORKED_H
 #define TIDEMARK_PRELOAD_FORKED_H
 
-/* Before the fork. */
+/* Before the fork, under the allocator's locks. */
 void tm_forked_prepare(void);
 /* After it, in the child. */
 void tm_forked_child(void);

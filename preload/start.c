@@ -51,9 +51,9 @@ static void fork_prepare(void)
 {
     if (_IO_list_lock != NULL)
         _IO_list_lock();
-    tm_forked_prepare();
     tm_record_fork_prepare();
     tm_fork_prepare();
+    tm_forked_prepare();
 }
 
 static void fork_parent(void)

@@ -27,8 +27,8 @@
 /* The loader's, and of no header. */
 extern void *__tls_get_addr(void *index);
 
-static bool
-    several; /* threads, at the fork; guarded by the allocator's locks, which a fork holds */
+/* Threads, at the fork. Guarded by the allocator's locks, which a fork holds. */
+static bool several;
 
 static const void *library_of(const void *code)
 {

@@ -300,18 +300,9 @@ static void in_a_child(size_t size)
     by_a_child(take(size), size);
 }
 
-static void *wait_for_ever(void *nothing)
-{
-    for (;;)
-        pause();
-    return nothing;
-}
-
 static void in_a_child_of_threads(size_t size)
 {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0)
-        cannot("a thread cannot be made");
+    with_a_thread();
     by_a_child(take(size), size);
 }
 

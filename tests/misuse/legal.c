@@ -244,20 +244,6 @@ static void in_a_child(size_t size)
     _exit(0); /* the child said it */
 }
 
-static void *wait_for_ever(void *nothing)
-{
-    for (;;)
-        pause();
-    return nothing;
-}
-
-static void with_a_thread(void)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0)
-        cannot("a thread cannot be made");
-}
-
 /* As glibc does in a child of several threads: what was freed at the fork is freed again, by libc.
  */
 static void again_by_libc_in_a_child(size_t size)

@@ -2,6 +2,7 @@
 #include "tests/misuse/misuse.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,6 +197,20 @@ void go_on(size_t size)
         give(take(48));
     take_and_check(size, how_many(size, BLOCKS));
     ignored("and nothing came of it");
+}
+
+static void *wait_for_ever(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+void with_a_thread(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0)
+        cannot("a thread cannot be made");
 }
 
 int main(int count, char **arguments)

@@ -59,6 +59,8 @@ void forbid(const void *start, size_t bytes);
 __attribute__((noreturn)) void go_on(size_t size);
 /* What was to be tried cannot be under this allocator: ends the process. */
 __attribute__((noreturn)) void cannot(const char *why);
+/* From here on the process has a second thread, which waits. */
+void with_a_thread(void);
 __attribute__((noreturn)) void ignored(const char *what);
 __attribute__((noreturn)) void corrupt(const char *what, const void *where);
 

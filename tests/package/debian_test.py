@@ -65,7 +65,7 @@ class Package(unittest.TestCase):
         # It tells, besides its tags, what its readelf says of inputs for the fuzzers, which are broken on purpose.
         broken = re.compile(r".*: Warning while running readelf on ?tests/fuzz/corpus/")
         self.assertEqual([line for line in said.splitlines() if not broken.match(line)], [])
-        overrides = self.tree + "/debian/source/lintian-overrides"
+        overrides = os.path.join(self.tree, "debian/source/lintian-overrides")
         self.assertEqual(glob.glob(self.tree + "/debian/**/*lintian-overrides", recursive=True), [overrides])
         with open(overrides, encoding="utf-8") as file:
             self.assertTrue(all(line.startswith("#") or "[tests/fuzz/corpus/*]" in line for line in file))

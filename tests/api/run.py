@@ -61,8 +61,12 @@ def read_emulated(path):
     return listed
 
 
-def no_core():
+def as_login_does():
+    """Before a case is executed: no core files, and no signal is ignored that whoever runs the tests ignores (nohup)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run_case(program, case, library, plugins, limit, emulator):
@@ -79,7 +83,7 @@ def run_case(program, case, library, plugins, limit, emulator):
         environment["LD_PRELOAD"] = library
     start = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, start_new_session=True, preexec_fn=no_core)
+                               stderr=subprocess.PIPE, start_new_session=True, preexec_fn=as_login_does)
     try:
         out, err = process.communicate(timeout=limit)
         timed_out = False

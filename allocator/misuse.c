@@ -72,6 +72,13 @@ static _Noreturn void stop(struct line *line)
     if (line->length > sizeof line->text - sizeof end)
         line->length = sizeof line->text - sizeof end;
     put(line, end);
+    /* Of threads that free one block at the same instant several may come here: one line is told,
+     * and the end does not wait for the others. (Where the program's handler of SIGABRT goes on
+     * instead, they do.) */
+    static _Atomic int stopping;
+    enum { PATIENCE_NS = 100000000 };
+    if (atomic_exchange_explicit(&stopping, 1, memory_order_relaxed) != 0)
+        tm_os_wait_at_most(&stopping, 1, PATIENCE_NS);
     tm_os_message(line->text, line->length);
     tm_os_abort();
 }
@@ -114,6 +121,13 @@ void tm_misuse_overrun(const char *call, const void *block, size_t size)
 void tm_misuse_underrun(const char *call, const void *block, size_t size)
 {
     stop_for_bounds(call, block, size, "something was written before the start of this block");
+}
+
+void tm_misuse_behind(const char *call, const void *block, size_t size)
+{
+    stop_for_bounds(call, block, size,
+                    "something was written before the first block of the next pool, and behind the "
+                    "last one of the pool of this block");
 }
 
 static void put_inside(struct line *line, const void *address, const void *block, size_t bytes)

@@ -275,6 +275,41 @@ static void by_two_threads(size_t size)
     go_on(size);
 }
 
+/* Two blocks of a thread that has ended since. */
+static void *take_two(void *two)
+{
+    char **blocks = two;
+    size_t size = (size_t)(uintptr_t)blocks[0];
+    blocks[0] = take(size);
+    blocks[1] = take(size);
+    return NULL;
+}
+
+static void *give_at_one_instant(void *block)
+{
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) < 2)
+        ;
+    give(block);
+    return NULL;
+}
+
+/* Were it counted out twice, its pool would look empty while the other is live. */
+static void at_one_instant(size_t size)
+{
+    pthread_t threads[2];
+    char *blocks[2] = {at_address(size), NULL};
+    in_thread(take_two, blocks);
+    keep(blocks[1], size);
+    announce_block(blocks[0]);
+    for (unsigned i = 0; i < 2; i++)
+        if (pthread_create(&threads[i], NULL, give_at_one_instant, blocks[0]) != 0)
+            cannot("a thread cannot be made");
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    go_on(size);
+}
+
 /* Freed before fork and by the child, which ends as this process would have. */
 static void by_a_child(char *block, size_t size)
 {
@@ -324,6 +359,7 @@ const struct misuse_case misuse_cases[] = {
     {"of_an_ended_thread", of_an_ended_thread, 1},
     {"twice_of_an_ended_thread", twice_of_an_ended_thread, 1},
     {"by_two_threads", by_two_threads, 1},
+    {"at_one_instant", at_one_instant, 1},
     {"in_a_child", in_a_child, 1},
     {"in_a_child_of_threads", in_a_child_of_threads, 1},
     {NULL, NULL, 0},

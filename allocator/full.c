@@ -86,32 +86,81 @@ static uint64_t load_word(const void *block, size_t block_size)
     return atomic_load_explicit(word_of(block, block_size), memory_order_relaxed);
 }
 
+/* The first 8 of the canary bytes differ, so that a run of one byte passes for none of them but by
+ * the chance of each. */
+static uint64_t edge(const void *block)
+{
+    return (tm_mix(secret - (uintptr_t)block) & ~UINT64_C(0xff)) | canary(block);
+}
+
+/* How many of those there are, of so many canary bytes. */
+static size_t edge_bytes(size_t canaries)
+{
+    return canaries < sizeof(uint64_t) ? canaries : sizeof(uint64_t);
+}
+
+static bool is_edge_whole(const char *block, size_t size, size_t block_size)
+{
+    const char *end = block + size;
+    size_t canaries = block_size - TRAILER - size, first = edge_bytes(canaries);
+    uint64_t bytes = edge(block);
+    return memcmp(end, &bytes, first) == 0 &&
+           tm_is_filled(end + first, canaries - first, (char)canary(block));
+}
+
 static void put_trailer(void *block, size_t size, size_t block_size)
 {
-    memset((char *)block + size, canary(block), block_size - TRAILER - size);
+    char *end = (char *)block + size;
+    size_t canaries = block_size - TRAILER - size;
+    uint64_t bytes = edge(block);
+    memset(end, canary(block), canaries);
+    memcpy(end, &bytes, edge_bytes(canaries));
     atomic_store_explicit(word_of(block, block_size), word_for(block, size), memory_order_relaxed);
 }
 
+/* What lies between a pool's last block and the next slot, or the end of that: nobody's, and zero.
+ */
+static char *rest_of(const struct tm_pool *pool, size_t *bytes)
+{
+    enum { NEAR = 64 };
+    const struct tm_class *class = &tm_classes[pool->size_class];
+    size_t rest = TM_SLOT - (size_t) class->capacity * class->block_size;
+    *bytes = rest < NEAR ? rest : NEAR;
+    return tm_pool_base(pool) + TM_SLOT - *bytes;
+}
+
+static bool is_rest_whole(const struct tm_pool *pool)
+{
+    size_t bytes;
+    const char *rest = rest_of(pool, &bytes);
+    return tm_is_filled(rest, bytes, 0);
+}
+
+void tm_full_take_pool(const struct tm_pool *pool)
+{
+    size_t bytes;
+    char *rest = rest_of(pool, &bytes);
+    if (!is_rest_whole(pool)) /* else its page may stay untouched */
+        memset(rest, 0, bytes);
+}
+
 /* The word of the block before: whole, or 0. What is before the first block of a pool may be the
- * last one of another hardened pool of this thread, which ends where this begins or leaves a rest
- * of zeros. */
+ * last one of another hardened pool of this thread, which ends where this begins or leaves a rest.
+ */
 static bool is_whole_before(const struct tm_pool *pool, const char *block)
 {
     const struct tm_class *class = &tm_classes[pool->size_class];
-    const char *base = tm_pool_base(pool);
-    if (block == base) {
-        if (((uintptr_t)base & (TM_ARENA - 1)) == 0)
-            return true;
-        pool = tm_pool_slot(base - 1);
+    if (block == tm_pool_base(pool)) {
+        if (((uintptr_t)block & (TM_CHUNK - 1)) == TM_ARENA)
+            return true; /* behind the chunk's head */
+        pool = tm_pool_slot(block - 1);
         /* Only the owner knows that it stays one meanwhile: another's may become a span, with
          * anything in it. */
         if (tm_pool_owner(pool) != tm_thread_self() || !pool->taken || !pool->hardened)
             return true;
         class = &tm_classes[pool->size_class];
-        base = tm_pool_base(pool) + (size_t) class->capacity * class->block_size;
-        /* (A rest that was never touched stays so.) */
-        if (base != block)
-            return true;
+        if ((size_t) class->capacity * class->block_size < TM_SLOT)
+            return is_rest_whole(pool);
     }
     const char *before = block - class->block_size;
     uint64_t word = load_word(before, class->block_size);
@@ -141,11 +190,13 @@ size_t tm_full_size(const char *call, const struct tm_pool *pool, const void *ad
     if (word == 0)
         tm_misuse_no_block(call, address);
     size_t size = size_in(block, word, class->block_size);
-    if (size == SIZE_MAX ||
-        !tm_is_filled(block + size, class->block_size - TRAILER - size, (char)canary(block)))
+    if (size == SIZE_MAX || !is_edge_whole(block, size, class->block_size))
         tm_misuse_overrun(call, block, size);
     if (!is_whole_before(pool, block))
         tm_misuse_underrun(call, block, size);
+    /* That block's own thread may not look here, see above; and it may be in use for long. */
+    if (!is_rest_whole(pool))
+        tm_misuse_behind(call, block, size);
     return size;
 }
 
@@ -201,7 +252,9 @@ static void *look_at(struct tm_block *out)
 void *tm_full_quarantine(const struct tm_pool *pool, void *block)
 {
     size_t block_size = tm_classes[pool->size_class].block_size;
-    atomic_store_explicit(word_of(block, block_size), 0, memory_order_relaxed);
+    /* Of threads that free it at the same instant one goes on. */
+    if (atomic_exchange_explicit(word_of(block, block_size), 0, memory_order_relaxed) == 0)
+        tm_misuse_no_block("free", block);
     memset(block, 0, block_size - TRAILER);
     tm_lock(&tm_full_lock);
     struct tm_block **place = &waiting[tm_full_random() % PLACES];

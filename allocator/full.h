@@ -28,6 +28,9 @@ void tm_full_start(void);
  * smallest class. */
 unsigned tm_full_class(size_t size, size_t alignment);
 
+/* A hardened pool was taken, whose class is set: clears what is behind its last block. */
+void tm_full_take_pool(const struct tm_pool *pool);
+
 /* A free block of a hardened pool is handed out: looks that it is zero, and gives it its trailer.
  */
 void tm_full_hand_out(void *block, size_t size);

@@ -17,6 +17,9 @@ _Noreturn __attribute__((cold)) void tm_misuse_overrun(const char *call, const v
                                                        size_t size);
 _Noreturn __attribute__((cold)) void tm_misuse_underrun(const char *call, const void *block,
                                                         size_t size);
+/* The same, before the first block of the pool behind that of `block`. */
+_Noreturn __attribute__((cold)) void tm_misuse_behind(const char *call, const void *block,
+                                                      size_t size);
 
 /* What was given to free, realloc or malloc_usable_size (`call`) is no live block. Says why. */
 _Noreturn __attribute__((cold)) void tm_misuse_no_block(const char *call, const void *address);

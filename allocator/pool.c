@@ -64,6 +64,8 @@ struct tm_pool *tm_pool_take(unsigned size_class)
     atomic_store_explicit(&pool->remote, TM_REMOTE_OWNED, memory_order_relaxed);
     count_clean(__builtin_popcount(pool->clean));
     pool->taken = true;
+    if (tm_unlikely(pool->hardened))
+        tm_full_take_pool(pool);
     return pool;
 }
 

@@ -319,6 +319,27 @@ static void underflow_16_to_freed(size_t size)
     underflow(size, 16, true);
 }
 
+/* Before the one of many blocks that begins at a multiple of 64 KiB: under Tidemark the first of a
+ * pool, before which nothing may be in use. */
+static void underflow_16_of_the_first(size_t size)
+{
+    char *first = NULL;
+    among_count = how_many(size, NEIGHBOURS);
+    for (size_t i = 0; i < among_count; i++) {
+        among[i] = take(size);
+        if (first == NULL && i > 0 && (uintptr_t)among[i] % (64 * (size_t)KIB) == 0)
+            first = among[i];
+    }
+    if (first == NULL)
+        cannot("no block begins there");
+    announce(first - 64 * (size_t)KIB, 64 * (size_t)KIB + size, size);
+    memset(opaque(first - 16), 0x41, 16);
+    for (size_t i = 0; i < among_count; i++)
+        give(among[i]);
+    among_count = 0;
+    go_on(size);
+}
+
 /* All that lies behind a block is filled with the chosen address, until the memory ends or 40 MiB
  * are full; what the program lives by lies elsewhere. If that ends the process, it was stopped. */
 static void overflow_of_all(size_t size)
@@ -374,6 +395,7 @@ const struct misuse_case misuse_cases[] = {
     {"underflow_1_to_live", underflow_1_to_live, 1},
     {"underflow_1_to_freed", underflow_1_to_freed, 1},
     {"underflow_16_to_live", underflow_16_to_live, 1},
+    {"underflow_16_of_the_first", underflow_16_of_the_first, 4096},
     {"underflow_16_to_freed", underflow_16_to_freed, 1},
     {"overflow_of_all", overflow_of_all, 1},
     {NULL, NULL, 0},

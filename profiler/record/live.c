@@ -32,6 +32,7 @@
 #include "allocator/hooks.h"
 #include "profiler/format/live.h"
 #include "profiler/record/clock.h"
+#include "profiler/record/mask.h"
 #include "profiler/record/procfile.h"
 #include "profiler/record/record.h"
 #include "profiler/record/sites.h"
@@ -237,7 +238,11 @@ static int create(void)
         fd = tm_sys3(SYS_memfd_create, (long)TM_LIVE_NAME, flags, 0);
     if (fd < 0)
         return -1;
-    if (tm_sys3(SYS_ftruncate, fd, TM_LIVE_BYTES, 0) == 0)
+    /* RLIMIT_FSIZE counts for it, too, and would end the program by SIGXFSZ. */
+    struct tm_mask mask = tm_mask_all();
+    long error = tm_sys3(SYS_ftruncate, fd, TM_LIVE_BYTES, 0);
+    tm_mask_restore(mask);
+    if (error == 0)
         return move_up((int)fd);
     tm_sys_close((int)fd);
     return -1;

@@ -108,8 +108,23 @@ static int refuse_file(const struct tm_target *target, const char *inside, const
 static int take_file(struct tm_target *target, const char *inside, char *path, size_t size)
 {
     const char *why;
-    if (tm_target_look_at(target, inside, &why) == TM_TARGET_FILE_STRANGE)
+    if (inside[0] != '/') {
+        tm_error("process %d (%s) tells the path '%s', which begins nowhere: its working directory "
+                 "has no path; set TIDEMARK=out=PATH to an absolute one",
+                 (int)target->pid, target->program, inside);
+        return 1;
+    }
+    switch (tm_target_look_at(target, inside, &why)) {
+    case TM_TARGET_FILE_NONE:
+        tm_error("process %d (%s) says that it wrote its snapshot to '%s', but there is none: "
+                 "it was taken away, or is where this user may not look",
+                 (int)target->pid, target->program, inside);
+        return 1;
+    case TM_TARGET_FILE_STRANGE:
         return refuse_file(target, inside, why);
+    case TM_TARGET_FILE_OWN:
+        break;
+    }
     tm_target_outside_path(target, inside, path, size);
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     MOST_GROUPS = 4096,
@@ -13,6 +14,9 @@ enum {
 static const uint64_t most_bytes = UINT64_C(1) << 57;  /* no process has as many */
 static const uint64_t most_counts = UINT64_C(1) << 62; /* cumulative figures, and parts of blocks */
 static const double most_variance = 1e36;
+/* Frames of all sites' stacks together: all that the recorder's table of sites holds, at 256 each,
+ * which is four times the depth of a new stack. */
+static const uint64_t most_stack_frames = UINT64_C(1) << 25;
 
 struct words {
     char *text;
@@ -109,6 +113,23 @@ static bool check_site(const struct tm_snapshot_file *file, size_t index, struct
     return true;
 }
 
+/* Every format writes each site's stack out. */
+static bool check_depths(const struct tm_snapshot_file *file, struct words words)
+{
+    uint32_t *depth = calloc(file->frame_count + 1, sizeof *depth);
+    if (depth == NULL)
+        return wrong(words, "there is no memory for its %zu frames", file->frame_count);
+    for (size_t i = 1; i < file->frame_count; i++)
+        depth[i] = depth[file->frames[i].parent] + 1;
+    uint64_t frames = 0;
+    for (size_t i = 0; i < file->site_count; i++)
+        frames += depth[file->sites[i].frame];
+    free(depth);
+    return frames <= most_stack_frames ||
+           wrong(words, "the stacks of its %zu sites have %llu frames, more than are ever recorded", file->site_count,
+                 (unsigned long long)frames);
+}
+
 bool tm_snapshot_site_known(const struct tm_snapshot_file *file, uint32_t number, size_t *index)
 {
     size_t low = 0;
@@ -201,5 +222,6 @@ bool tm_snapshot_sites_sound(const struct tm_snapshot_file *file, char *text, si
     for (size_t i = 0; i < file->site_count; i++)
         if (!check_site(file, i, words))
             return false;
-    return check_held(file, words) && check_sets(file, words) && check_page_sets(file, words);
+    return check_depths(file, words) && check_held(file, words) && check_sets(file, words) &&
+           check_page_sets(file, words);
 }

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import time
 import unittest
 
@@ -158,6 +159,13 @@ class Page(WithTargets):
         found = self.look()[child.pid]
         self.assertEqual(found['page'], 'read')
         self.assertGreater(found['live_bytes'], 20 * MIB)
+
+    def test_no_file_may_grow(self):
+        """The limit holds for a memfd, too: the program is not ended by it, and the page is in its memory."""
+        for limit in 0, 31 * 1024:
+            child = self.start_python(SWELL, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+            self.assertEqual(page_descriptors(child.pid), [])
+            self.assertEqual(self.look()[child.pid]['page'], 'read')
 
     def test_without_memory(self):
         """A descriptor can be read where the memory of a process cannot."""

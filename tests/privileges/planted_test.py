@@ -177,13 +177,16 @@ class Planted(WithUsers):
         def make():
             with open(own, 'w', encoding='ascii') as file:
                 file.write('TIDEMARK, but no snapshot')
+            os.close(os.open(f'{own}\nmore', os.O_CREAT, 0o600))
             os.symlink(secret, f'{self.out}/link')
             os.mkfifo(f'{self.out}/pipe')
             return 0
         self.assertEqual(as_user(ATTACKER, make), 0)
         for lie, words in ((secret, f'it belongs to user {SERVICE}'), (f'{self.out}/link', 'symbolic link'),
                            (f'{self.out}/pipe', 'no regular file'), ('/dev/null', 'no regular file'),
-                           (self.out, 'no regular file'), (f'{own}\n/etc/passwd', 'that is no line')):
+                           (self.out, 'no regular file'), (f'{self.out}/nothing', 'but there is none'),
+                           ('--html=/etc/nothing', 'begins nowhere'), ('', 'begins nowhere'),
+                           (f'{own}\nmore', 'that is no line')):
             child = self.start('sleep', '1000', user=ATTACKER, preload=self.liar, LIE=lie)
             wait_until(lambda: caught(child.pid) & 1 << (signal.SIGUSR2 - 1))
             said = self.tidemark('snapshot', child.pid, expect=1)

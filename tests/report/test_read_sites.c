@@ -4,6 +4,7 @@
 #include "tests/report/cmocka_all.h"
 
 #include "profiler/report/snapshot_read.h"
+#include "profiler/report/snapshot_read_sites.h"
 #include "tests/report/sites_fixture.h"
 
 #include <math.h>
@@ -153,6 +154,40 @@ static void test_charges(void **state)
     assert_refused(&parts, "MEMBERS record 9 names site 8");
 }
 
+/* One chain of frames and so many sites at its end, each of whose stacks is all of it. */
+static bool is_taken(size_t depth, size_t sites)
+{
+    char words[256] = "";
+    struct tm_snapshot_frame *frames = test_calloc(depth + 1, sizeof *frames);
+    struct tm_snapshot_site *of_end = test_calloc(sites, sizeof *of_end);
+    for (uint32_t i = 1; i <= depth; i++)
+        frames[i].parent = i - 1;
+    for (uint32_t i = 0; i < sites; i++) {
+        of_end[i].number = i + 1;
+        of_end[i].frame = (uint32_t)depth;
+    }
+    const struct tm_snapshot_file chain = {.has_recording = true,
+                                           .frames = frames,
+                                           .frame_count = depth + 1,
+                                           .sites = of_end,
+                                           .site_count = sites};
+    bool taken = tm_snapshot_sites_sound(&chain, words, sizeof words);
+    if (!taken)
+        assert_non_null(strstr(words, "more than are ever recorded"));
+    test_free(frames);
+    test_free(of_end);
+    return taken;
+}
+
+/* What every format would write out. */
+static void test_stacks_together(void **state)
+{
+    (void)state;
+    assert_true(is_taken(64, 131072));
+    assert_true(is_taken(100000, 100));
+    assert_false(is_taken(5000, 20000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_recording),
         cmocka_unit_test(test_sites),
         cmocka_unit_test(test_charges),
+        cmocka_unit_test(test_stacks_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,11 +4,12 @@
  * word that holds the requested size, mixed with the block's address and a secret. That word is
  * there while the block is live, and 0 otherwise: so whether an address is a live block is known
  * with certainty, and so is whether something was written past its end, or past the end of the
- * block before it (which is where an underrun goes). A freed block is cleared and waits in a
- * quarantine, of which random ones leave; that it is zero still is looked at when it leaves and
- * when it is handed out again. Carved blocks are linked in random order. (Quarantine with random
- * replacement, zeroing and its check at reuse are hardened_malloc's; the trailer's word is what
- * scudo keeps in a header.)
+ * block before it (which is where an underrun goes; before a pool's first block it goes into the
+ * rest that the pool before leaves of its slot, which is looked at as well). A freed block is
+ * cleared and waits in a quarantine, of which random ones leave; that it is zero still is looked at
+ * when it leaves and when it is handed out again. Carved blocks are linked in random order.
+ * (Quarantine with random replacement, zeroing and its check at reuse are hardened_malloc's; the
+ * trailer's word is what scudo keeps in a header.)
  *
  * Nothing of it is on the fast paths. In this mode heaps find every request's class to be one whose
  * bin is always empty, and pools have no multiple that is the start of a block, so that every

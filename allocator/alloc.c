@@ -28,31 +28,10 @@ static void *no_memory(void)
     return NULL;
 }
 
-/* A block that looks live is about to be freed into a pool that another thread owns, or nobody.
- * Others may be freeing it at this instant, and have found it live as well: each puts a mark
- * there, and who finds that of another stops the program. (Without it the block is counted out of
- * its pool twice, which may look empty then. Not so the pool's owner, whose free is plain, nor bins
- * that keep a block warm, in which it counts as in use: there it is noticed when it leaves the
- * second list. For those it costs a third of the time of a loop of malloc and free of 1 KiB.) */
-static void claim(struct tm_pool *pool, struct tm_block *block)
-{
-    const struct tm_block *claimed = (const struct tm_block *)1; /* no link is that */
-    const struct tm_block *before = block->next;
-    uintptr_t found =
-        __atomic_exchange_n(&block->mark, tm_block_mark(block, claimed), __ATOMIC_ACQ_REL);
-    /* The other may be further on: the block is linked to its like, or its page went. */
-    if (tm_unlikely(found == tm_block_mark(block, claimed) ||
-                    found == tm_block_mark(block, before) ||
-                    found == tm_block_mark(block, block->next) ||
-                    (tm_pool_closed(pool) >> tm_pool_page(block) & 1) != 0))
-        tm_misuse_no_block("free", block);
-}
-
 /* A block of a pool that no bin keeps warm. */
 static __attribute__((noinline)) void free_block(struct tm_pool *pool, struct tm_block *block)
 {
     if (tm_pool_owner(pool) != tm_thread_self()) {
-        claim(pool, block);
         tm_thread_free(pool, block);
         return;
     }

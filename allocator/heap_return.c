@@ -125,14 +125,35 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
     }
 }
 
+/* Several threads may be freeing a live block at the same instant, and each has found it live. It
+ * has its mark before the word `remote` says so: who changes that word after another has, looks
+ * again and finds the mark; or the block itself in front of the list, where his own mark is there
+ * already (*marked). Else it would be counted out of its pool twice, which might look empty then.
+ * (To exchange the mark for that of a claim notices it as well, but waits for the block's line: a
+ * third more time where threads free what others allocated. Not noticed at once is a free by the
+ * pool's owner, which is plain, and one into a bin, where a block counts as in use: it is when the
+ * block leaves the second list.) */
+static inline void look_again(const struct tm_pool *pool, const struct tm_block *block,
+                              uint64_t remote, bool marked)
+{
+    if (tm_unlikely(marked ? tm_remote_first(pool, remote) == block
+                           : !tm_pool_may_be_live(pool, block)))
+        tm_misuse_no_block("free", block);
+}
+
 /* The first block that comes back to a full pool comes from the heap that filled it. False: it is
  * not so. */
-static bool come_home(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+static bool come_home(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block,
+                      bool *marked)
 {
     uint64_t seen = atomic_load_explicit(&pool->remote, memory_order_relaxed);
-    if (!is_home(heap, pool) || (seen & TM_REMOTE_OWNED) != 0 || tm_remote_count(seen) != 0 ||
-        !atomic_compare_exchange_strong_explicit(&pool->remote, &seen, TM_REMOTE_OWNED,
-                                                 memory_order_acquire, memory_order_relaxed))
+    if (!is_home(heap, pool) || (seen & TM_REMOTE_OWNED) != 0 || tm_remote_count(seen) != 0)
+        return false;
+    look_again(pool, block, seen, *marked);
+    tm_block_link(block, NULL);
+    *marked = true;
+    if (!atomic_compare_exchange_strong_explicit(&pool->remote, &seen, TM_REMOTE_OWNED,
+                                                 memory_order_acq_rel, memory_order_relaxed))
         return false;
     tm_pool_put_back(pool, block);
     take_in(heap, pool);
@@ -167,7 +188,8 @@ static void call_owners(size_t bytes)
  * none waiting, and drain. */
 enum { CALL_AT = 8 };
 
-static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
+static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block,
+                        bool marked)
 {
     /* Read before the block is out of hand: then the pool may be another one at once. */
     const struct tm_class *class = &tm_classes[pool->size_class];
@@ -175,7 +197,9 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
     uint64_t remote = atomic_load_explicit(&pool->remote, memory_order_acquire);
     uint64_t next;
     do {
+        look_again(pool, block, remote, marked);
         tm_block_link(block, tm_remote_first(pool, remote));
+        marked = true;
         next = tm_remote_push(remote, block);
         /* Worth looking at: the last block in use, and a quarter of what was in use when nobody
          * looked last. */
@@ -197,16 +221,22 @@ static void push_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_bl
     }
 }
 
+static void hand_back(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block,
+                      bool marked)
+{
+    if (!come_home(heap, pool, block, &marked))
+        push_remote(heap, pool, block, marked);
+}
+
 void tm_heap_hand_back(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
-    if (!come_home(heap, pool, block))
-        push_remote(heap, pool, block);
+    hand_back(heap, pool, block, true);
 }
 
 void tm_heap_free_remote(struct tm_heap *heap, struct tm_pool *pool, struct tm_block *block)
 {
     bool nested = begin(heap);
-    tm_heap_hand_back(heap, pool, block);
+    hand_back(heap, pool, block, false);
     if (tm_unlikely(heap->drained > heap->drained_limit && heap->id != 0))
         tm_heap_settle(heap);
     end(heap, nested);

@@ -70,9 +70,9 @@ MUTANTS = [
      "pools", "full", None),
     ("a pool comes home without acquire", "allocator/heap_return.c",
      "&pool->remote, &seen, TM_REMOTE_OWNED,\n"
-     "                                                 memory_order_acquire",
+     "                                                 memory_order_acq_rel",
      "&pool->remote, &seen, TM_REMOTE_OWNED,\n"
-     "                                                 memory_order_relaxed",
+     "                                                 memory_order_release",
      "pools", "home", RACE),
     ("a block is handed back without release", "allocator/heap_return.c",
      "memory_order_acq_rel, memory_order_acquire", "memory_order_acquire, memory_order_acquire",

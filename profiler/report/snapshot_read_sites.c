@@ -126,8 +126,8 @@ static bool check_depths(const struct tm_snapshot_file *file, struct words words
         frames += depth[file->sites[i].frame];
     free(depth);
     return frames <= most_stack_frames ||
-           wrong(words, "the stacks of its %zu sites have %llu frames, more than are ever recorded", file->site_count,
-                 (unsigned long long)frames);
+           wrong(words, "the stacks of its %zu sites have %llu frames, more than are ever recorded",
+                 file->site_count, (unsigned long long)frames);
 }
 
 bool tm_snapshot_site_known(const struct tm_snapshot_file *file, uint32_t number, size_t *index)

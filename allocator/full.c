@@ -140,7 +140,7 @@ void tm_full_take_pool(const struct tm_pool *pool)
 {
     size_t bytes;
     char *rest = rest_of(pool, &bytes);
-    if (!is_rest_whole(pool)) /* else its page may stay untouched */
+    if (!tm_is_filled(rest, bytes, 0)) /* else its page may stay untouched */
         memset(rest, 0, bytes);
 }
 

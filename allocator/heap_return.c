@@ -128,7 +128,7 @@ static void receive(struct tm_heap *heap, struct tm_pool *pool)
 /* Several threads may be freeing a live block at the same instant, and each has found it live. It
  * has its mark before the word `remote` says so: who changes that word after another has, looks
  * again and finds the mark; or the block itself in front of the list, where his own mark is there
- * already (*marked). Else it would be counted out of its pool twice, which might look empty then.
+ * already (marked). Else it would be counted out of its pool twice, which might look empty then.
  * (To exchange the mark for that of a claim notices it as well, but waits for the block's line: a
  * third more time where threads free what others allocated. Not noticed at once is a free by the
  * pool's owner, which is plain, and one into a bin, where a block counts as in use: it is when the
